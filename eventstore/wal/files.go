@@ -1,0 +1,151 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	tidwall "github.com/tidwall/wal"
+	"golang.org/x/sys/unix"
+)
+
+// Files is all that a log does to its folder, so that a test can make any step
+// fail. Each step that returns nil has reached the disk, but for Segment.Write,
+// Mkdir, Rename and Remove, which SyncDir and Segment.Sync complete.
+type Files interface {
+	Segment(dir string) (Segment, error)           // opens the one segment of a journal's folder for appending, or creates it
+	Write(path string, data []byte) error          // a whole small file, synced
+	Rewrite(path string, at int64, b []byte) error // bytes in the middle of a file, synced
+	Truncate(path string, size int64) error        // synced
+	Mkdir(dir string) error
+	Rename(from, to string) error
+	Remove(path string) error // a file, or a folder with all in it
+	SyncDir(dir string) error
+}
+
+// Segment is one file of entries, open for appending.
+type Segment interface {
+	Write(frame []byte) error
+	Sync() error
+	Close() error
+}
+
+// Disk is the real file system.
+type Disk struct{}
+
+const (
+	dirMode  = 0o700
+	fileMode = 0o600
+
+	segmentName = "00000000000000000001" // what tidwall/wal calls a segment that begins with its entry 1
+
+	// neverRoll keeps tidwall/wal from beginning a second segment: rolling,
+	// with seal and synced folders, is ours.
+	neverRoll = 1 << 40
+)
+
+func (Disk) Segment(dir string) (Segment, error) {
+	log, err := tidwall.Open(dir, &tidwall.Options{
+		NoSync: true, SegmentSize: neverRoll, NoCopy: true,
+		DirPerms: dirMode, FilePerms: fileMode,
+	})
+	if err != nil {
+		return nil, err
+	}
+	last, err := log.LastIndex()
+	if err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	return &segment{log, last + 1}, nil
+}
+
+type segment struct {
+	*tidwall.Log
+	next uint64 // tidwall's index of the next entry, which is of this segment alone
+}
+
+func (s *segment) Write(frame []byte) error {
+	err := s.Log.Write(s.next, frame)
+	if err == nil {
+		s.next++
+	}
+	return err
+}
+
+func (Disk) Write(path string, data []byte) error {
+	return onFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, func(f *os.File) error {
+		_, err := f.Write(data)
+		return err
+	})
+}
+
+func (Disk) Rewrite(path string, at int64, b []byte) error {
+	return onFile(path, os.O_WRONLY, func(f *os.File) error {
+		_, err := f.WriteAt(b, at)
+		return err
+	})
+}
+
+func (Disk) Truncate(path string, size int64) error {
+	return onFile(path, os.O_WRONLY, func(f *os.File) error { return f.Truncate(size) })
+}
+
+func (Disk) SyncDir(dir string) error {
+	return onFile(dir, os.O_RDONLY, func(*os.File) error { return nil })
+}
+
+// onFile opens a file, calls fn, syncs and closes it.
+func onFile(path string, flag int, fn func(*os.File) error) error {
+	f, err := os.OpenFile(path, flag, fileMode)
+	if err != nil {
+		return err
+	}
+	err = fn(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+func (Disk) Mkdir(dir string) error       { return os.Mkdir(dir, dirMode) }
+func (Disk) Rename(from, to string) error { return os.Rename(from, to) }
+func (Disk) Remove(path string) error     { return os.RemoveAll(path) }
+
+func full(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+}
+
+// LockedError says that another process has the folder open.
+type LockedError struct {
+	Dir string
+	PID int // 0 if it is not known
+}
+
+func (e *LockedError) Error() string {
+	return fmt.Sprintf("cannot open %s: process %d has it open", e.Dir, e.PID)
+}
+
+// lock takes the folder for this process until the file is closed. The kernel
+// frees it when the process ends, however it ends.
+func lock(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, fileMode)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		text, _ := os.ReadFile(f.Name())
+		pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = &LockedError{Dir: dir, PID: pid}
+		}
+		return nil, errors.Join(err, f.Close())
+	}
+	// The number only helps people; that it may be lost harms nothing.
+	if err := f.Truncate(0); err == nil {
+		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	}
+	return f, nil
+}

@@ -1,0 +1,180 @@
+package wal
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Beside its journals a log keeps small files, all of one form: a magic of four
+// bytes, the payload, CRC-32C of both. Each is written under another name,
+// synced and renamed, so that it is whole or absent.
+const (
+	lockName    = "LOCK"
+	cleanName   = "CLEAN"   // the log was closed in order; removed before the first append
+	horizonName = "HORIZON" // where the log begins, once journals were removed
+	sealName    = "SEAL"    // in a journal's folder: nothing will be appended to it
+
+	tempSuffix = ".tmp"
+	newSuffix  = ".new" // a journal's folder that is not complete
+
+	cleanMagic   = "HWC1"
+	horizonMagic = "HWH1"
+	sealMagic    = "HWS1"
+
+	markBytes = 64 << 10 // how far marks stand apart, at least
+)
+
+func (l *Log) writeNote(path, magic string, payload []byte) error {
+	data := append([]byte(magic), payload...)
+	data = binary.BigEndian.AppendUint32(data, crc32.Checksum(data, castagnoli))
+	temp := path + tempSuffix
+	if err := l.files.Write(temp, data); err != nil {
+		return errors.Join(err, l.files.Remove(temp))
+	}
+	if err := l.files.Rename(temp, path); err != nil {
+		return err
+	}
+	return l.files.SyncDir(filepath.Dir(path))
+}
+
+// readNote returns a note's payload; ok is false if there is no such file.
+func readNote(path, magic string) (payload []byte, ok bool, err error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	n := len(data) - 4
+	if n < len(magic) || !bytes.HasPrefix(data, []byte(magic)) ||
+		crc32.Checksum(data[:n], castagnoli) != binary.BigEndian.Uint32(data[n:]) {
+		return nil, false, &DamageError{File: path, Reason: "the checksum is wrong"}
+	}
+	return data[len(magic):n], true, nil
+}
+
+// mark says where in its journal the frame with a position begins.
+type mark struct {
+	place
+	offset int64
+}
+
+// Journal is one closed or current file of frames.
+type Journal struct {
+	Frame      uint64   // number of its first frame, and its folder's name
+	Frames     uint64   // how many it has
+	First      uint64   // position of its first record
+	Next       uint64   // position after its last
+	Bytes      int64    // of its segment
+	Chain      [32]byte // before its first record
+	ChainAfter [32]byte // after its last; of a sealed one only
+	Meta       []byte   // what the caller gave to Roll; of a sealed one only
+	Sealed     bool
+
+	dir   string
+	marks []mark // ascending; the first at offset 0 unless it is empty
+}
+
+// Folder returns the journal's folder, for a copy of a sealed one.
+func (j Journal) Folder() string { return j.dir }
+
+func (j Journal) segment() string { return filepath.Join(j.dir, segmentName) }
+
+func (j Journal) end() place { return place{j.Frame + j.Frames, j.Next} }
+
+// add takes a frame of size bytes, prefix included, that stands at its end.
+func (j *Journal) add(f Frame, size int) {
+	if len(j.marks) == 0 || j.Bytes-j.marks[len(j.marks)-1].offset >= markBytes {
+		j.marks = append(j.marks, mark{place{f.Number, f.First}, j.Bytes})
+	}
+	if j.Frames == 0 {
+		j.Chain = f.Chain
+	}
+	j.Frames++
+	j.Next = f.Next()
+	j.Bytes += int64(size)
+}
+
+func (j Journal) encodeSeal() []byte {
+	var b []byte
+	for _, n := range []uint64{j.Frame, j.Frames, j.First, j.Next, uint64(j.Bytes)} {
+		b = binary.AppendUvarint(b, n)
+	}
+	b = append(b, j.Chain[:]...)
+	b = append(b, j.ChainAfter[:]...)
+	b = binary.AppendUvarint(b, uint64(len(j.Meta)))
+	b = append(b, j.Meta...)
+	b = binary.AppendUvarint(b, uint64(len(j.marks)))
+	for _, m := range j.marks {
+		for _, n := range []uint64{m.number, m.first, uint64(m.offset)} {
+			b = binary.AppendUvarint(b, n)
+		}
+	}
+	return b
+}
+
+// decodeSeal reads what encodeSeal wrote. Its checksum was right, so anything
+// unexpected is another version's form.
+func decodeSeal(dir string, payload []byte) (Journal, error) {
+	d := decoder{b: payload}
+	j := Journal{
+		Frame: d.uvarint(), Frames: d.uvarint(), First: d.uvarint(), Next: d.uvarint(),
+		Bytes: int64(d.uvarint()), Sealed: true, dir: dir,
+	}
+	copy(j.Chain[:], d.bytes(32))
+	copy(j.ChainAfter[:], d.bytes(32))
+	j.Meta = d.bytes(d.uvarint())
+	n := d.uvarint()
+	for i := uint64(0); i < n && !d.bad; i++ {
+		j.marks = append(j.marks, mark{place{d.uvarint(), d.uvarint()}, int64(d.uvarint())})
+	}
+	if d.bad || len(d.b) > 0 {
+		return Journal{}, &DamageError{File: filepath.Join(dir, sealName), Reason: "it is not a seal of this version"}
+	}
+	return j, nil
+}
+
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *decoder) uvarint() uint64 {
+	n, k := binary.Uvarint(d.b)
+	if k <= 0 {
+		d.bad = true
+		return 0
+	}
+	d.b = d.b[k:]
+	return n
+}
+
+func (d *decoder) bytes(n uint64) []byte {
+	if n > uint64(len(d.b)) {
+		d.bad = true
+		return nil
+	}
+	b := d.b[:n:n]
+	d.b = d.b[n:]
+	return b
+}
+
+// DamageError says that a file is not what was written.
+type DamageError struct {
+	File     string
+	Offset   int64
+	Frame    uint64 // the last frame known to be whole
+	Position uint64 // the last record known to be whole
+	Reason   string
+}
+
+func (e *DamageError) Error() string {
+	return fmt.Sprintf("%s is damaged at byte %d, after frame %d: %s", e.File, e.Offset, e.Frame, e.Reason)
+}

@@ -1,0 +1,167 @@
+package wal
+
+import (
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// copyTree copies a log's folder, so that a test can damage the copy.
+func copyTree(t *testing.T, from string) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// reopen opens dir, verifies all of it, appends a frame, and closes it as a kill
+// would. It returns the number of frames before that append.
+func reopen(dir string) (frames uint64, rec Recovery, err error) {
+	l, rec, err := Open(dir, small)
+	if err != nil {
+		return 0, rec, err
+	}
+	frames, err = verify(l)
+	if err == nil {
+		err = appendFrames(l, 1)
+	}
+	if err == nil {
+		var n uint64
+		if n, err = verify(l); err == nil && n != frames+1 {
+			err = errors.New("the frame appended after recovery is not there")
+		}
+	}
+	if l.segment != nil {
+		err = errors.Join(err, l.segment.Close())
+	}
+	return frames, rec, errors.Join(err, l.lock.Close())
+}
+
+func TestLastFrameTornAtEachByte(t *testing.T) {
+	const frames = 4
+	dir := filled(t, frames, Options{})
+	path := filepath.Join(dir, "00000000000000000001", segmentName)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short := filled(t, frames-1, Options{})
+	info, err := os.Stat(filepath.Join(short, "00000000000000000001", segmentName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(3, 4))
+	garbage := make([]byte, 512)
+	for i := range garbage {
+		garbage[i] = byte(random.Uint32())
+	}
+	for _, row := range []struct {
+		name string
+		tail []byte
+	}{{"cut", nil}, {"then zeros", make([]byte, 4096)}, {"then garbage", garbage}} {
+		for at := int(info.Size()); at < len(whole); at++ {
+			torn := append(whole[:at:at], row.tail...)
+			if err := os.WriteFile(path, torn, fileMode); err != nil {
+				t.Fatal(err)
+			}
+			n, rec, err := reopen(dir)
+			if err != nil || n != frames-1 {
+				t.Fatalf("torn at byte %d, %s: %d frames, %v", at, row.name, n, err)
+			}
+			if wantCut := int64(len(torn)) - info.Size(); rec.Cut != wantCut || wantCut > 0 && len(rec.Notes) != 1 {
+				t.Errorf("torn at byte %d, %s: recovery says %+v, expected %d bytes cut", at, row.name, rec, wantCut)
+			}
+		}
+	}
+}
+
+func TestACleanEndIsNotTorn(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "log")
+	l, _, err := Open(dir, small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(appendFrames(l, 3), l.Close(nil)); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "00000000000000000001", segmentName)
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for size := range info.Size() {
+		torn := copyTree(t, dir)
+		if err := os.Truncate(filepath.Join(torn, "00000000000000000001", segmentName), size); err != nil {
+			t.Fatal(err)
+		}
+		var damaged *DamageError
+		if _, _, err := Open(torn, small); !errors.As(err, &damaged) {
+			t.Fatalf("cut to %d bytes after a clean end: %v", size, err)
+		}
+	}
+}
+
+// Every bit of every file is flipped: either Open or reading says so, or all
+// frames are there.
+func TestFlippedBitsAreFoundOrHarmless(t *testing.T) {
+	const frames = 9
+	dir := filled(t, frames, small)
+	var files []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, harmless := 0, 0
+	for _, path := range files {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for bit := range 8 * len(data) {
+			flipped := append([]byte(nil), data...)
+			flipped[bit/8] ^= 1 << (bit % 8)
+			if err := os.WriteFile(path, flipped, fileMode); err != nil {
+				t.Fatal(err)
+			}
+			n, err := open(dir)
+			var damaged *DamageError
+			switch {
+			case errors.As(err, &damaged):
+				found++
+			case err != nil:
+				t.Errorf("%s bit %d: %v", path, bit, err)
+			case n != frames:
+				t.Fatalf("%s bit %d: %d of %d frames, and nobody noticed", path, bit, n, frames)
+			default:
+				harmless++
+			}
+			if err := os.WriteFile(path, data, fileMode); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Logf("%d flips found, %d harmless", found, harmless)
+}
+
+// open opens dir, verifies all of it and leaves it as it is.
+func open(dir string) (uint64, error) {
+	l, _, err := Open(dir, small)
+	if err != nil {
+		return 0, err
+	}
+	n, err := verify(l)
+	if l.segment != nil {
+		err = errors.Join(err, l.segment.Close())
+	}
+	return n, errors.Join(err, l.lock.Close())
+}
