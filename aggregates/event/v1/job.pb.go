@@ -37,6 +37,7 @@ type JobSubmitted struct {
 	TimeLimitNs   int64                  `protobuf:"varint,9,opt,name=time_limit_ns,json=timeLimitNs,proto3" json:"time_limit_ns,omitempty"` // of one attempt, from its start; 0 is none
 	Cancel        *CancelPolicy          `protobuf:"bytes,10,opt,name=cancel,proto3" json:"cancel,omitempty"`
 	Spec          []byte                 `protobuf:"bytes,11,opt,name=spec,proto3" json:"spec,omitempty"`
+	Steps         uint32                 `protobuf:"varint,12,opt,name=steps,proto3" json:"steps,omitempty"` // how many steps it has, at least 1
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -148,11 +149,18 @@ func (x *JobSubmitted) GetSpec() []byte {
 	return nil
 }
 
+func (x *JobSubmitted) GetSteps() uint32 {
+	if x != nil {
+		return x.Steps
+	}
+	return 0
+}
+
 // Retries says after which ends the job is tried again.
 type Retries struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Max           uint32                 `protobuf:"varint,1,opt,name=max,proto3" json:"max,omitempty"`
-	On            []string               `protobuf:"bytes,2,rep,name=on,proto3" json:"on,omitempty"`                                 // causes, sorted; empty means every cause but cancellation
+	On            []string               `protobuf:"bytes,2,rep,name=on,proto3" json:"on,omitempty"`                                 // causes, sorted; causes of JobFailed, and timed_out, lost; empty means all of them
 	BackoffNs     int64                  `protobuf:"varint,3,opt,name=backoff_ns,json=backoffNs,proto3" json:"backoff_ns,omitempty"` // before the first retry; doubles each time
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -418,9 +426,16 @@ func (x *Decision) GetBest() []*Candidate {
 }
 
 type Refusal struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"` // a reason code
-	Count         uint32                 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Reason string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"` // a reason code
+	Count  uint32                 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	// The nearest of them, what it lacks (cpu, memory, disk or the key of a label),
+	// and, of a resource, how much it has free and how much the job needs:
+	// thousandths of a CPU, or bytes. Left out where there is no such thing.
+	WorkerId      string `protobuf:"bytes,3,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
+	Lacks         string `protobuf:"bytes,4,opt,name=lacks,proto3" json:"lacks,omitempty"`
+	Have          uint64 `protobuf:"varint,5,opt,name=have,proto3" json:"have,omitempty"`
+	Need          uint64 `protobuf:"varint,6,opt,name=need,proto3" json:"need,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -465,6 +480,34 @@ func (x *Refusal) GetReason() string {
 func (x *Refusal) GetCount() uint32 {
 	if x != nil {
 		return x.Count
+	}
+	return 0
+}
+
+func (x *Refusal) GetWorkerId() string {
+	if x != nil {
+		return x.WorkerId
+	}
+	return ""
+}
+
+func (x *Refusal) GetLacks() string {
+	if x != nil {
+		return x.Lacks
+	}
+	return ""
+}
+
+func (x *Refusal) GetHave() uint64 {
+	if x != nil {
+		return x.Have
+	}
+	return 0
+}
+
+func (x *Refusal) GetNeed() uint64 {
+	if x != nil {
+		return x.Need
 	}
 	return 0
 }
@@ -526,6 +569,7 @@ func (x *Candidate) GetScore() float64 {
 type JobStarted struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Attempt       uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	WorkerId      string                 `protobuf:"bytes,2,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -565,6 +609,13 @@ func (x *JobStarted) GetAttempt() uint32 {
 		return x.Attempt
 	}
 	return 0
+}
+
+func (x *JobStarted) GetWorkerId() string {
+	if x != nil {
+		return x.WorkerId
+	}
+	return ""
 }
 
 // StepStarted: a step of the running attempt began. Raised by RecordStep.
@@ -883,12 +934,13 @@ func (x *JobSucceeded) GetEnding() *Ending {
 	return nil
 }
 
-// JobFailed: the attempt ended otherwise. Raised by FinishJob.
+// JobFailed: the attempt ended otherwise. Raised by FinishJob; by RequeueJob when
+// workers have refused the job too often, with the cause cannot_start.
 type JobFailed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Attempt       uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	WorkerId      string                 `protobuf:"bytes,2,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
-	Cause         string                 `protobuf:"bytes,3,opt,name=cause,proto3" json:"cause,omitempty"`   // exit, signal, out_of_memory, cannot_start, disk_full, secret_unavailable, log_lost
+	Cause         string                 `protobuf:"bytes,3,opt,name=cause,proto3" json:"cause,omitempty"`   // exit, signal, out_of_memory, cannot_start, disk_full, secret_unavailable, log_lost, stopped_by_worker
 	Detail        string                 `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"` // words of the agent, sanitised, at most 1 KiB
 	Ending        *Ending                `protobuf:"bytes,5,opt,name=ending,proto3" json:"ending,omitempty"`
 	Retried       bool                   `protobuf:"varint,6,opt,name=retried,proto3" json:"retried,omitempty"` // a JobRetryScheduled follows; otherwise the job has ended
@@ -1038,7 +1090,7 @@ func (x *JobCancelRequested) GetGraceNs() int64 {
 }
 
 // JobCancelled: the job has ended because it was cancelled. Raised by CancelJob
-// for a job that does not run, else by FinishJob or LoseJob.
+// for a job that does not run, else by FinishJob, LoseJob or ExpireJob.
 type JobCancelled struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Attempt       uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"` // 0 if there was none
@@ -1342,7 +1394,7 @@ func (x *JobRetryScheduled) GetDelayNs() int64 {
 }
 
 // JobRequeued: the job waits for a worker again. Raised by RequeueJob when the
-// delay of a retry is over, or when a bound attempt never started.
+// delay of a retry is over, or when a bound attempt never started; by LoseJob for the latter.
 type JobRequeued struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Attempt       uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"` // the next one
@@ -1404,7 +1456,7 @@ func (x *JobRequeued) GetDetail() string {
 }
 
 // ResultRefused: a worker reported the end of an attempt that is no longer the
-// current one. Recorded once an attempt and cause. Raised by FinishJob.
+// current one, has ended otherwise, or was not allowed to start. Recorded once an attempt and cause. Raised by FinishJob.
 type ResultRefused struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Attempt       uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
@@ -1539,7 +1591,7 @@ var File_event_v1_job_proto protoreflect.FileDescriptor
 
 const file_event_v1_job_proto_rawDesc = "" +
 	"\n" +
-	"\x12event/v1/job.proto\x12\x0ehodei.event.v1\x1a\x15event/v1/common.proto\"\x9a\x03\n" +
+	"\x12event/v1/job.proto\x12\x0ehodei.event.v1\x1a\x15event/v1/common.proto\"\xb0\x03\n" +
 	"\fJobSubmitted\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -1552,7 +1604,8 @@ const file_event_v1_job_proto_rawDesc = "" +
 	"\rtime_limit_ns\x18\t \x01(\x03R\vtimeLimitNs\x124\n" +
 	"\x06cancel\x18\n" +
 	" \x01(\v2\x1c.hodei.event.v1.CancelPolicyR\x06cancel\x12\x12\n" +
-	"\x04spec\x18\v \x01(\fR\x04spec\"J\n" +
+	"\x04spec\x18\v \x01(\fR\x04spec\x12\x14\n" +
+	"\x05steps\x18\f \x01(\rR\x05steps\"J\n" +
 	"\aRetries\x12\x10\n" +
 	"\x03max\x18\x01 \x01(\rR\x03max\x12\x0e\n" +
 	"\x02on\x18\x02 \x03(\tR\x02on\x12\x1d\n" +
@@ -1574,16 +1627,21 @@ const file_event_v1_job_proto_rawDesc = "" +
 	"considered\x18\x05 \x01(\rR\n" +
 	"considered\x121\n" +
 	"\arefused\x18\x06 \x03(\v2\x17.hodei.event.v1.RefusalR\arefused\x12-\n" +
-	"\x04best\x18\a \x03(\v2\x19.hodei.event.v1.CandidateR\x04best\"7\n" +
+	"\x04best\x18\a \x03(\v2\x19.hodei.event.v1.CandidateR\x04best\"\x92\x01\n" +
 	"\aRefusal\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05count\x18\x02 \x01(\rR\x05count\">\n" +
+	"\x05count\x18\x02 \x01(\rR\x05count\x12\x1b\n" +
+	"\tworker_id\x18\x03 \x01(\tR\bworkerId\x12\x14\n" +
+	"\x05lacks\x18\x04 \x01(\tR\x05lacks\x12\x12\n" +
+	"\x04have\x18\x05 \x01(\x04R\x04have\x12\x12\n" +
+	"\x04need\x18\x06 \x01(\x04R\x04need\">\n" +
 	"\tCandidate\x12\x1b\n" +
 	"\tworker_id\x18\x01 \x01(\tR\bworkerId\x12\x14\n" +
-	"\x05score\x18\x02 \x01(\x01R\x05score\"&\n" +
+	"\x05score\x18\x02 \x01(\x01R\x05score\"C\n" +
 	"\n" +
 	"JobStarted\x12\x18\n" +
-	"\aattempt\x18\x01 \x01(\rR\aattempt\"n\n" +
+	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x1b\n" +
+	"\tworker_id\x18\x02 \x01(\tR\bworkerId\"n\n" +
 	"\vStepStarted\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x12\n" +
 	"\x04step\x18\x02 \x01(\rR\x04step\x12\x12\n" +

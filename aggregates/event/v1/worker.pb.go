@@ -223,7 +223,8 @@ func (x *WorkerLaunched) GetHandle() string {
 // WorkerLaunchFailed: the provider could not start it. Raised by FailLaunch.
 type WorkerLaunchFailed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Cause         string                 `protobuf:"bytes,1,opt,name=cause,proto3" json:"cause,omitempty"`
+	Cause         string                 `protobuf:"bytes,1,opt,name=cause,proto3" json:"cause,omitempty"`   // a code, such as timeout, no_image, no_room, error
+	Detail        string                 `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"` // words of the provider, sanitised, at most 1 KiB
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -261,6 +262,13 @@ func (*WorkerLaunchFailed) Descriptor() ([]byte, []int) {
 func (x *WorkerLaunchFailed) GetCause() string {
 	if x != nil {
 		return x.Cause
+	}
+	return ""
+}
+
+func (x *WorkerLaunchFailed) GetDetail() string {
+	if x != nil {
+		return x.Detail
 	}
 	return ""
 }
@@ -660,6 +668,7 @@ func (x *WorkerDraining) GetDeadlineNs() int64 {
 type WorkerLost struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SilentNs      int64                  `protobuf:"varint,1,opt,name=silent_ns,json=silentNs,proto3" json:"silent_ns,omitempty"`
+	Epoch         uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"` // of its last session
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -697,6 +706,13 @@ func (*WorkerLost) Descriptor() ([]byte, []int) {
 func (x *WorkerLost) GetSilentNs() int64 {
 	if x != nil {
 		return x.SilentNs
+	}
+	return 0
+}
+
+func (x *WorkerLost) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
 	}
 	return 0
 }
@@ -765,9 +781,10 @@ const file_event_v1_worker_proto_rawDesc = "" +
 	"\btoken_id\x18\x03 \x01(\tR\atokenId\x12&\n" +
 	"\x0flaunch_limit_ns\x18\x04 \x01(\x03R\rlaunchLimitNs\"(\n" +
 	"\x0eWorkerLaunched\x12\x16\n" +
-	"\x06handle\x18\x01 \x01(\tR\x06handle\"*\n" +
+	"\x06handle\x18\x01 \x01(\tR\x06handle\"B\n" +
 	"\x12WorkerLaunchFailed\x12\x14\n" +
-	"\x05cause\x18\x01 \x01(\tR\x05cause\"\xaf\x01\n" +
+	"\x05cause\x18\x01 \x01(\tR\x05cause\x12\x16\n" +
+	"\x06detail\x18\x02 \x01(\tR\x06detail\"\xaf\x01\n" +
 	"\x10WorkerRegistered\x121\n" +
 	"\x05facts\x18\x01 \x01(\v2\x1b.hodei.event.v1.WorkerFactsR\x05facts\x12\x1d\n" +
 	"\n" +
@@ -793,10 +810,11 @@ const file_event_v1_worker_proto_rawDesc = "" +
 	"\x0eWorkerDraining\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x1f\n" +
 	"\vdeadline_ns\x18\x02 \x01(\x03R\n" +
-	"deadlineNs\")\n" +
+	"deadlineNs\"?\n" +
 	"\n" +
 	"WorkerLost\x12\x1b\n" +
-	"\tsilent_ns\x18\x01 \x01(\x03R\bsilentNs\"*\n" +
+	"\tsilent_ns\x18\x01 \x01(\x03R\bsilentNs\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\"*\n" +
 	"\x10WorkerTerminated\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reasonB9Z7github.com/hodei-jobs/hodei/aggregates/event/v1;eventv1b\x06proto3"
 
