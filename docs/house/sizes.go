@@ -1,0 +1,98 @@
+package house
+
+import (
+	"fmt"
+	"go/ast"
+	"slices"
+)
+
+// How large things may be. Generated files are not counted, tests neither where
+// packages are.
+const (
+	maxFileLines     = 400
+	maxFunctionLines = 70 // in tests without the rows of tables
+	maxFiles         = 15
+	maxExported      = 40 // top-level names
+)
+
+// manyFiles are packages with one file a command or a resource.
+var manyFiles = []string{"cmd/hodei", "api"}
+
+func sizes(path string, sources []source) []Fault {
+	var faults []Fault
+	fault := func(format string, args ...any) {
+		faults = append(faults, Fault{path, fmt.Sprintf(format, args...)})
+	}
+	files, exported := 0, 0
+	for _, s := range sources {
+		if lines := s.set.Position(s.file.FileEnd).Line; lines > maxFileLines {
+			fault("%s has %d lines, at most %d", s.name, lines, maxFileLines)
+		}
+		for _, decl := range s.file.Decls {
+			function, ok := decl.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			if lines := functionLines(s, function); lines > maxFunctionLines {
+				fault("%s:%d: func %s has %d lines, at most %d", s.name, s.line(function), function.Name.Name, lines, maxFunctionLines)
+			}
+		}
+		if !s.test {
+			files++
+			exported += exportedNames(s.file)
+		}
+	}
+	if files > maxFiles && !slices.Contains(manyFiles, path) {
+		fault("has %d files, at most %d", files, maxFiles)
+	}
+	if exported > maxExported {
+		fault("exports %d names, at most %d", exported, maxExported)
+	}
+	return faults
+}
+
+// functionLines counts a function's lines; in a test the rows of its tables are
+// data and do not count.
+func functionLines(s source, function *ast.FuncDecl) int {
+	lines := s.length(function)
+	if !s.test {
+		return lines
+	}
+	ast.Inspect(function, func(n ast.Node) bool {
+		literal, ok := n.(*ast.CompositeLit)
+		if ok {
+			lines -= s.length(literal) - 1
+		}
+		return !ok
+	})
+	return lines
+}
+
+func exportedNames(file *ast.File) int {
+	count := 0
+	add := func(names ...*ast.Ident) {
+		for _, name := range names {
+			if name.IsExported() {
+				count++
+			}
+		}
+	}
+	for _, decl := range file.Decls {
+		switch decl := decl.(type) {
+		case *ast.FuncDecl:
+			if decl.Recv == nil {
+				add(decl.Name)
+			}
+		case *ast.GenDecl:
+			for _, spec := range decl.Specs {
+				switch spec := spec.(type) {
+				case *ast.TypeSpec:
+					add(spec.Name)
+				case *ast.ValueSpec:
+					add(spec.Names...)
+				}
+			}
+		}
+	}
+	return count
+}

@@ -1,0 +1,6 @@
+// The agent.
+package main
+
+import _ "example.com/planted/api"
+
+func main() {}

@@ -1,0 +1,2 @@
+// Package placement plans.
+package placement

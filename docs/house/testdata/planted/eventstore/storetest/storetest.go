@@ -1,0 +1,4 @@
+// Package storetest proves a store.
+package storetest
+
+import _ "example.com/planted/eventstore/wal"

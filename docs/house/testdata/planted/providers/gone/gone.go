@@ -1,0 +1,2 @@
+// Package gone has no row.
+package gone
