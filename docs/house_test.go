@@ -12,7 +12,7 @@ import (
 // Every package keeps to its row in house.md, to the sizes and to the habits.
 func TestTheHouseIsInOrder(t *testing.T) {
 	touchFolders(t, "..")
-	faults, err := house.Check("..")
+	faults, err := house.Check(t.Context(), "..")
 	if err != nil {
 		t.Fatal(err)
 	}

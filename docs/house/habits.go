@@ -12,6 +12,13 @@ import (
 // vague are names that say nothing of what a package is for.
 var vague = []string{"base", "common", "core", "helper", "helpers", "manager", "misc", "model", "service", "shared", "types", "util", "utils"}
 
+// Environment variables that tests read. Under requireAll a test whose part is
+// missing has to fail; longTests asks for the long variants.
+const (
+	requireAll = "HODEI_REQUIRE_ALL"
+	longTests  = "HODEI_LONG"
+)
+
 // unfinished marks work that was put off.
 var unfinished = regexp.MustCompile(`\b(TODO|FIXME|XXX|HACK)\b`)
 
@@ -31,6 +38,10 @@ func habits(name string, sources []source) []Fault {
 	for _, s := range sources {
 		for _, line := range sleeps(s) {
 			fault("%s:%d: sleeps; wait for what has to happen, or use testing/synctest", s.name, line)
+		}
+		for _, function := range skippers(s) {
+			fault("%s:%d: %s skips for no stated reason; skip for testing.Short(), for %s, or for a missing part unless %s is set",
+				s.name, s.line(function), function.Name.Name, longTests, requireAll)
 		}
 		for _, group := range s.file.Comments {
 			if mark := unfinished.FindString(group.Text()); mark != "" {
@@ -57,4 +68,31 @@ func sleeps(s source) []int {
 		return true
 	})
 	return lines
+}
+
+// skippers are the functions of a test file that skip a test without looking at
+// one of the reasons that count.
+func skippers(s source) []*ast.FuncDecl {
+	var found []*ast.FuncDecl
+	for _, decl := range s.file.Decls {
+		function, ok := decl.(*ast.FuncDecl)
+		if !ok {
+			continue
+		}
+		skips, reason := false, false
+		ast.Inspect(function, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.SelectorExpr:
+				skips = skips || slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, n.Sel.Name)
+				reason = reason || n.Sel.Name == "Short"
+			case *ast.BasicLit:
+				reason = reason || n.Value == strconv.Quote(requireAll) || n.Value == strconv.Quote(longTests)
+			}
+			return true
+		})
+		if s.test && skips && !reason {
+			found = append(found, function)
+		}
+	}
+	return found
 }

@@ -6,6 +6,7 @@ package house
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -28,7 +29,7 @@ func (f Fault) String() string { return f.Package + ": " + f.Text }
 
 // Check holds the module in the folder dir to its pages and returns every
 // breach, sorted by package. An error means that it could not be checked.
-func Check(dir string) ([]Fault, error) {
+func Check(ctx context.Context, dir string) ([]Fault, error) {
 	rows, err := readTable(filepath.Join(dir, housePage), parseRow)
 	if err != nil {
 		return nil, err
@@ -37,7 +38,7 @@ func Check(dir string) ([]Fault, error) {
 	if err != nil {
 		return nil, err
 	}
-	packages, err := list(dir)
+	packages, err := list(ctx, dir)
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 // The module in testdata/planted breaks each rule about imports and purity, and
 // each habit, once. All of it is found, and nothing else.
 func TestEveryPlantedViolationIsFound(t *testing.T) {
-	faults, err := Check("testdata/planted")
+	faults, err := Check(t.Context(), "testdata/planted")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,6 +72,26 @@ func TestASleepUnderSynctestIsAllowed(t *testing.T) {
 	sources := parsed(t, files)
 	if lines := sleeps(sources[0]); len(lines) > 0 {
 		t.Fatalf("sleeps in lines %v, want none", lines)
+	}
+}
+
+func TestASkipNeedsAReason(t *testing.T) {
+	tests := []struct {
+		name, body string
+		want       int
+	}{
+		{"because the tests are to be short", "if testing.Short() { t.Skip() }", 0},
+		{"because it is long", `if os.Getenv("HODEI_LONG") == "" { t.Skip("long") }`, 0},
+		{"because a part is missing, unless all is required", `if os.Getenv("HODEI_REQUIRE_ALL") == "" { t.Skipf("no %s", x) }`, 0},
+		{"because a part is missing", `t.Skipf("no %s", x)`, 1},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			sources := parsed(t, map[string]string{"a_test.go": "\nfunc f() {" + test.body + "}"})
+			if got := skippers(sources[0]); len(got) != test.want {
+				t.Errorf("%d functions skip without a reason, want %d", len(got), test.want)
+			}
+		})
 	}
 }
 

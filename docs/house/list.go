@@ -2,6 +2,7 @@ package house
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,8 +27,8 @@ type Package struct {
 }
 
 // list asks the go command for every package of the module in dir.
-func list(dir string) ([]Package, error) {
-	command := exec.Command("go", "list", "-e",
+func list(ctx context.Context, dir string) ([]Package, error) {
+	command := exec.CommandContext(ctx, "go", "list", "-e",
 		"-json=ImportPath,Dir,Module,GoFiles,CgoFiles,IgnoredGoFiles,TestGoFiles,XTestGoFiles,Imports,Deps", "./...")
 	command.Dir = dir
 	var stderr bytes.Buffer
