@@ -44,10 +44,11 @@ func (k Kind) String() string {
 // Field is what is wrong with one part of what was asked for.
 type Field struct {
 	Location string // such as steps[1].timeout; empty is the whole
-	Message  string // such as: "2 gigs" is not a size
+	Message  string // such as: "2 gigs" is not a size; a number and a unit, such as 512Mi or 2Gi
 	Value    string // as it was given, cut; empty if it isn't worth showing
-	Help     string // what would do, such as: a number and a unit, such as 512Mi; or empty
-	Offset   int    // where in the text it is, in bytes from 1; 0 is unknown
+	Help     string // the end of Message that says what would do, or empty
+	Line     int    // where in the text it stands, from 1; 0 is unknown
+	Column   int    // in characters, from 1; 0 is unknown
 }
 
 // String returns location and message.
@@ -57,6 +58,9 @@ func (f Field) String() string {
 	}
 	return f.Location + ": " + f.Message
 }
+
+// Short returns the message without Help, for faces that show the two apart.
+func (f Field) Short() string { return strings.TrimSuffix(f.Message, "; "+f.Help) }
 
 // Error is a fault. It must not be changed once it was returned.
 type Error struct {

@@ -1,0 +1,204 @@
+package spec
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/hodei-jobs/hodei/aggregates/event"
+	"github.com/hodei-jobs/hodei/aggregates/fault"
+)
+
+// A spec is read in two passes: its text into a tree, which finds what is no
+// JSON at all and keys that are given twice; then the tree into a Spec, which
+// finds unknown fields and wrong types and knows where each stands.
+
+const (
+	maxDepth = 16 // of nested objects and lists
+	maxShown = 32 // characters of a wrong value in a message
+)
+
+type sort uint8
+
+const (
+	null sort = iota
+	boolean
+	number
+	str
+	list
+	object
+)
+
+var sortNames = [...]string{"null", "a boolean", "a number", "a string", "a list", "an object"}
+
+// value is one node of the tree.
+type value struct {
+	sort    sort
+	text    string // of a boolean, number or string; literally, but for a string's escapes
+	items   []value
+	members []member // in the order of the text
+}
+
+type member struct {
+	key   string
+	value value
+}
+
+// String returns the value for a message, cut.
+func (v value) String() string {
+	switch v.sort {
+	case str:
+		return quote(v.text)
+	case boolean, number:
+		return cut(v.text)
+	}
+	return sortNames[v.sort]
+}
+
+func quote(s string) string { return strconv.Quote(cut(s)) }
+
+func cut(s string) string {
+	n := 0
+	for i := range s {
+		if n++; n > maxShown {
+			return s[:i] + "…"
+		}
+	}
+	return s
+}
+
+// tree reads JSON text. What it finds wrong it adds to d; ok is false if there is
+// no tree.
+func (d *decoder) tree(data []byte) (v value, ok bool) {
+	switch {
+	case len(data) > MaxSpecBytes:
+		d.wrong("", "", "it has %d bytes, at most %d may be", len(data), MaxSpecBytes)
+		return value{}, false
+	case !utf8.Valid(data):
+		d.wrong("", "", "it is not UTF-8")
+		return value{}, false
+	}
+	json := json.NewDecoder(bytes.NewReader(data))
+	json.UseNumber()
+	v, err := d.node(json, "", 0)
+	if err == nil {
+		if _, err = json.Token(); err == nil {
+			err = errors.New("something follows after its end")
+		} else if err == io.EOF {
+			return v, true
+		}
+	}
+	d.syntax(data, json.InputOffset(), err)
+	return value{}, false
+}
+
+// node reads the next value; at is its place.
+func (d *decoder) node(json *json.Decoder, at string, depth int) (value, error) {
+	token, err := json.Token()
+	if err != nil {
+		return value{}, err
+	}
+	if depth > maxDepth {
+		return value{}, fmt.Errorf("it is nested deeper than %d levels", maxDepth)
+	}
+	return d.nodeOf(json, token, at, depth)
+}
+
+func (d *decoder) nodeOf(dec *json.Decoder, token json.Token, at string, depth int) (value, error) {
+	switch t := token.(type) {
+	case nil:
+		return value{sort: null}, nil
+	case bool:
+		return value{sort: boolean, text: strconv.FormatBool(t)}, nil
+	case json.Number:
+		return value{sort: number, text: t.String()}, nil
+	case string:
+		return value{sort: str, text: t}, nil
+	case json.Delim:
+		if t == '[' {
+			return d.listOf(dec, at, depth)
+		}
+		return d.objectOf(dec, at, depth)
+	}
+	return value{}, fmt.Errorf("unexpected %v", token)
+}
+
+func (d *decoder) listOf(dec *json.Decoder, at string, depth int) (value, error) {
+	v := value{sort: list}
+	for dec.More() {
+		item, err := d.node(dec, index(at, len(v.items)), depth+1)
+		if err != nil {
+			return value{}, err
+		}
+		v.items = append(v.items, item)
+	}
+	_, err := dec.Token()
+	return v, err
+}
+
+func (d *decoder) objectOf(dec *json.Decoder, at string, depth int) (value, error) {
+	v := value{sort: object}
+	seen := make(map[string]bool)
+	for dec.More() {
+		token, err := dec.Token()
+		if err != nil {
+			return value{}, err
+		}
+		key, _ := token.(string)
+		place := below(at, key)
+		item, err := d.node(dec, place, depth+1)
+		if err != nil {
+			return value{}, err
+		}
+		if seen[key] {
+			d.wrong(place, "", "it is given twice")
+			continue
+		}
+		seen[key] = true
+		v.members = append(v.members, member{key, item})
+	}
+	_, err := dec.Token()
+	return v, err
+}
+
+// syntax reports that the text is no JSON, with the line and column.
+func (d *decoder) syntax(data []byte, offset int64, err error) {
+	var syntax *json.SyntaxError
+	reason := err.Error()
+	if errors.As(err, &syntax) {
+		offset = max(syntax.Offset-1, 0)
+	}
+	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+		offset, reason = int64(len(data)), "it ends too early"
+	}
+	before := data[:min(int(offset), len(data))]
+	line := bytes.Count(before, []byte("\n")) + 1
+	column := utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
+	d.fields = append(d.fields, fault.Field{
+		Message: fmt.Sprintf("it is not JSON: line %d, column %d: %s", line, column, event.Printable(reason)),
+		Line:    line, Column: column,
+	})
+}
+
+// below returns the place of a member: resources.memory, or env["a b"] where the
+// key is no plain word.
+func below(at, key string) string {
+	for i := range len(key) {
+		c := key[i]
+		plain := c == '_' || c == '-' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !plain {
+			return at + "[" + quote(key) + "]"
+		}
+	}
+	if at == "" || key == "" {
+		return at + key
+	}
+	return at + "." + key
+}
+
+// index returns the place of a list's item, from 0: steps[1].
+func index(at string, i int) string { return at + "[" + strconv.Itoa(i) + "]" }
