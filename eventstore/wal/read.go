@@ -17,6 +17,9 @@ func (l *Log) First() uint64 { return l.view.Load().first() }
 // Next returns the position after the last durable record.
 func (l *Log) Next() uint64 { return l.view.Load().current.Next }
 
+// LastFrame returns the number of the last durable frame.
+func (l *Log) LastFrame() uint64 { return l.view.Load().current.end().number - 1 }
+
 // Journals returns all journals, ascending; the last is the current one.
 func (l *Log) Journals() []Journal {
 	v := l.view.Load()

@@ -36,10 +36,7 @@ func reopen(dir string) (frames uint64, rec Recovery, err error) {
 			err = errors.New("the frame appended after recovery is not there")
 		}
 	}
-	if l.segment != nil {
-		err = errors.Join(err, l.segment.Close())
-	}
-	return frames, rec, errors.Join(err, l.lock.Close())
+	return frames, rec, errors.Join(err, l.Abandon())
 }
 
 func TestLastFrameTornAtEachByte(t *testing.T) {
@@ -160,8 +157,5 @@ func open(dir string) (uint64, error) {
 		return 0, err
 	}
 	n, err := verify(l)
-	if l.segment != nil {
-		err = errors.Join(err, l.segment.Close())
-	}
-	return n, errors.Join(err, l.lock.Close())
+	return n, errors.Join(err, l.Abandon())
 }

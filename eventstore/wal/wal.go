@@ -355,6 +355,21 @@ func (l *Log) Close(meta []byte) error {
 	return errors.Join(err, l.lock.Close())
 }
 
+// Abandon closes the log without a word, as the end of the process would.
+func (l *Log) Abandon() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if errors.Is(l.err, ErrClosed) {
+		return nil
+	}
+	l.err = ErrClosed
+	var err error
+	if l.segment != nil {
+		err = l.segment.Close()
+	}
+	return errors.Join(err, l.lock.Close())
+}
+
 func (l *Log) encodeClean(meta []byte) []byte {
 	var b []byte
 	end := l.current.end()

@@ -94,20 +94,6 @@ func mustOpen(t *testing.T, dir string, opts Options) (*Log, Recovery) {
 	return l, rec
 }
 
-// abandon closes the log's files as a kill would: without a word.
-func abandon(t *testing.T, l *Log) {
-	t.Helper()
-	if l.segment != nil {
-		if err := l.segment.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := l.lock.Close(); err != nil {
-		t.Fatal(err)
-	}
-	l.err = ErrClosed
-}
-
 // filled makes a log of n frames that was killed, and returns its folder.
 func filled(t *testing.T, n int, opts Options) string {
 	t.Helper()
@@ -119,7 +105,9 @@ func filled(t *testing.T, n int, opts Options) string {
 	if err := appendFrames(l, n); err != nil {
 		t.Fatal(err)
 	}
-	abandon(t, l)
+	if err := l.Abandon(); err != nil {
+		t.Fatal(err)
+	}
 	return dir
 }
 
@@ -200,7 +188,9 @@ func TestRemovedJournalsAreGone(t *testing.T) {
 	if err := appendFrames(l, 3); err != nil {
 		t.Fatal(err)
 	}
-	abandon(t, l)
+	if err := l.Abandon(); err != nil {
+		t.Fatal(err)
+	}
 	again, _ := mustOpen(t, dir, small)
 	if n, err := verify(again); err != nil || again.First() != second.Next || n < 3 {
 		t.Errorf("opened again: %d frames from %d, %v", n, again.First(), err)

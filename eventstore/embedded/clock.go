@@ -1,0 +1,61 @@
+package embedded
+
+import (
+	"sync"
+	"time"
+)
+
+const (
+	// slew is by how much log time may run faster or slower than time passes:
+	// 200 ppm, above the drift of a bad crystal. A wall clock that was set by an
+	// hour changes a timeout of an hour by less than a second.
+	slew = 5000
+
+	// clockStep is from where on a difference is a step and no drift.
+	clockStep = time.Second
+)
+
+// logClock gives the records' times. It never goes back, runs as time passes
+// (by the monotonic clock), and drifts towards the wall clock.
+type logClock struct {
+	now     func() time.Time
+	stepped func(by time.Duration)
+
+	mu   sync.Mutex // guards the rest; never held over anything that waits
+	last time.Time
+	log  int64 // ns since 1970 UTC
+	off  int64 // how far the wall clock was ahead of log at last
+}
+
+// newLogClock continues a log whose last record has the time last.
+func newLogClock(now func() time.Time, last int64, stepped func(time.Duration)) *logClock {
+	t := now()
+	log := max(t.UnixNano(), last)
+	return &logClock{now: now, stepped: stepped, last: t, log: log, off: t.UnixNano() - log}
+}
+
+// read returns log time and the wall clock, both in ns since 1970 UTC.
+func (c *logClock) read() (log, wall int64) {
+	log, wall, step := c.advance()
+	if step != 0 && c.stepped != nil {
+		c.stepped(step)
+	}
+	return log, wall
+}
+
+func (c *logClock) advance() (log, wall int64, step time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := c.now()
+	passed := max(0, int64(t.Sub(c.last)))
+	c.last = t
+	off := t.UnixNano() - (c.log + passed)
+	if by := time.Duration(off - c.off); by.Abs() > clockStep {
+		step = by
+	}
+	most := passed / slew
+	drift := max(-most, min(most, off))
+	c.log += passed + drift
+	c.off = off - drift
+	return c.log, t.UnixNano(), step
+}

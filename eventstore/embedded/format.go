@@ -1,0 +1,164 @@
+package embedded
+
+import (
+	"encoding/binary"
+	"errors"
+	"sort"
+	"unsafe"
+
+	"github.com/hodei-jobs/hodei/eventstore"
+	"github.com/hodei-jobs/hodei/eventstore/wal"
+)
+
+// The body of a frame is a list of appends, each as its number of records and
+// the records in canonical form (see eventstore.Record.AppendCanonical):
+//
+//	uvarint n, n records
+//	uvarint n, n records
+//	…
+//
+// A record's position is the frame's first plus its ordinal. Where an append
+// begins is written down because its first event id is its key.
+
+// frame is a frame in memory. It is immutable.
+type frame struct {
+	number  uint64
+	first   eventstore.Position
+	chain   eventstore.Hash // before its first record
+	records []eventstore.Record
+	starts  []int32 // ordinals of the records that begin an append, ascending
+}
+
+func (f *frame) last() eventstore.Position {
+	return f.first + eventstore.Position(len(f.records)) - 1
+}
+
+// at returns the record at p, which the frame must have.
+func (f *frame) at(p eventstore.Position) *eventstore.Record { return &f.records[p-f.first] }
+
+// appendAt returns the records of the append that begins at p; none if no
+// append begins there.
+func (f *frame) appendAt(p eventstore.Position) []eventstore.Record {
+	ordinal := int32(p - f.first)
+	i := sort.Search(len(f.starts), func(i int) bool { return f.starts[i] >= ordinal })
+	if i == len(f.starts) || f.starts[i] != ordinal {
+		return nil
+	}
+	end := int32(len(f.records))
+	if i+1 < len(f.starts) {
+		end = f.starts[i+1]
+	}
+	return f.records[ordinal:end]
+}
+
+var errForm = errors.New("a record is not in canonical form")
+
+// decode reads a frame. Its records share the frame's body, which must never
+// change.
+func decode(w wal.Frame) (*frame, error) {
+	f := &frame{
+		number: w.Number, first: eventstore.Position(w.First), chain: w.Chain,
+		records: make([]eventstore.Record, 0, min(int(w.Count), len(w.Body))),
+	}
+	d := decoder{b: w.Body}
+	for len(d.b) > 0 {
+		n := d.uvarint()
+		if n == 0 || n > uint64(int(w.Count)-len(f.records)) {
+			return nil, errForm
+		}
+		f.starts = append(f.starts, int32(len(f.records)))
+		for range n {
+			f.records = append(f.records, eventstore.Record{})
+			r := &f.records[len(f.records)-1]
+			d.record(r)
+			r.Position = f.last()
+		}
+		if d.bad {
+			return nil, errForm
+		}
+	}
+	if len(f.records) != int(w.Count) {
+		return nil, errForm
+	}
+	return f, nil
+}
+
+// checkBody reports whether a frame's body is one that this store could have
+// written.
+func checkBody(w wal.Frame) error {
+	_, err := decode(w)
+	return err
+}
+
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *decoder) record(r *eventstore.Record) {
+	r.Stream = eventstore.StreamID(d.text())
+	r.Revision = eventstore.Revision(d.uvarint())
+	copy(r.ID[:], d.bytes(uint64(len(r.ID))))
+	r.Type = d.text()
+	if t := d.bytes(8); len(t) == 8 {
+		r.Time = int64(binary.BigEndian.Uint64(t))
+	}
+	r.Metadata = d.bytes(d.uvarint())
+	r.Data = d.bytes(d.uvarint())
+}
+
+func (d *decoder) uvarint() uint64 {
+	if len(d.b) > 0 && d.b[0] < 0x80 { // nearly always
+		n := d.b[0]
+		d.b = d.b[1:]
+		return uint64(n)
+	}
+	n, k := binary.Uvarint(d.b)
+	if k <= 0 {
+		d.bad, d.b = true, nil
+		return 0
+	}
+	d.b = d.b[k:]
+	return n
+}
+
+func (d *decoder) bytes(n uint64) []byte {
+	if n > uint64(len(d.b)) {
+		d.bad, d.b = true, nil
+		return nil
+	}
+	b := d.b[:n:n]
+	d.b = d.b[n:]
+	return b
+}
+
+// text returns a string that shares the frame's body.
+func (d *decoder) text() string {
+	b := d.bytes(d.uvarint())
+	return unsafe.String(unsafe.SliceData(b), len(b))
+}
+
+// sealMeta is what the store writes into a journal's seal: what it must know of
+// a journal without reading it.
+type sealMeta struct {
+	lastTime int64 // of its last record
+	maxID    int64 // the highest time of an event id in this and all earlier journals, ms
+	begun    bloom // streams whose first record is in it
+}
+
+func (m sealMeta) encode() []byte {
+	b := binary.BigEndian.AppendUint64(nil, uint64(m.lastTime))
+	b = binary.BigEndian.AppendUint64(b, uint64(m.maxID))
+	return append(b, m.begun...)
+}
+
+func decodeSealMeta(b []byte) (sealMeta, bool) {
+	if len(b) < 16 {
+		return sealMeta{}, false
+	}
+	return sealMeta{
+		lastTime: int64(binary.BigEndian.Uint64(b)),
+		maxID:    int64(binary.BigEndian.Uint64(b[8:])),
+		begun:    bloom(b[16:]),
+	}, true
+}

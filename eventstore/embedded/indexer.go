@@ -1,0 +1,348 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hodei-jobs/hodei/eventstore"
+	"github.com/hodei-jobs/hodei/eventstore/embedded/index"
+)
+
+const (
+	maxUnindexed = 200_000 // events; appends wait above it
+	indexBatch   = 32_000  // events in one transaction: large ones cost appends less
+
+	// copyEvery is after how many journals a copy of the index is made, from
+	// which a damaged one is brought up to date instead of made from nothing.
+	copyEvery = 64
+
+	indexRetry = time.Second // between tries to write the index on a full disk
+)
+
+// indexer owns the index: it scrubs it, brings it up to the log's end, writes
+// what is appended behind the writer, and makes a new one when it is damaged.
+type indexer struct {
+	store  *Store
+	files  indexFiles
+	logger *slog.Logger
+
+	state atomic.Pointer[indexState]
+	done  atomic.Uint64 // position up to which everything is indexed
+	share atomic.Uint64 // float64 bits: how far the preparation is
+	low   atomic.Bool   // the disk is too full to write the index
+
+	moved chan struct{} // holds a token when done has grown or state has changed
+	wake  chan struct{} // holds a token when there is work
+	ready chan struct{} // closed when the index was usable for the first time
+
+	mu      sync.Mutex // guards what the writer leaves for the indexer
+	pending []index.Run
+	events  int
+	to      index.Checkpoint // after pending was written
+	rolled  int              // journals since the last copy
+
+	once    sync.Once
+	stopped chan struct{}
+}
+
+// indexState is what others see of the index.
+type indexState struct {
+	index  index.Index
+	refuse string // why appends are refused; empty if the index is whole
+	cause  error  // the index is damaged: this was found
+}
+
+func newIndexer(s *Store, files indexFiles, ix index.Index) *indexer {
+	x := &indexer{
+		store: s, files: files, logger: s.logger,
+		moved: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		ready: make(chan struct{}), stopped: make(chan struct{}),
+	}
+	x.done.Store(uint64(ix.Checkpoint().Position))
+	x.state.Store(&indexState{index: ix, refuse: "its index is being checked"})
+	return x
+}
+
+// usable returns the index, or why appends are refused.
+func (x *indexer) usable() (index.Index, error) {
+	s := x.state.Load()
+	if s.refuse != "" {
+		return nil, &eventstore.ReadOnlyError{Reason: s.refuse, Progress: math.Float64frombits(x.share.Load())}
+	}
+	return s.index, nil
+}
+
+func (x *indexer) indexed() eventstore.Position { return eventstore.Position(x.done.Load()) }
+
+// behind reports whether appends must wait for the index. They don't if it is
+// being prepared or has no disk: they are refused then.
+func (x *indexer) behind(head eventstore.Position) bool {
+	return head > x.indexed()+maxUnindexed && x.state.Load().refuse == ""
+}
+
+// add leaves a frame's runs for the indexer. Called by the writer.
+func (x *indexer) add(runs []index.Run, f *frame, after eventstore.Hash) {
+	x.mu.Lock()
+	x.pending = append(x.pending, runs...)
+	x.events += len(f.records)
+	x.to = index.Checkpoint{Position: f.last(), Chain: after, Frame: f.number}
+	work := x.events >= indexBatch
+	x.mu.Unlock()
+	if work {
+		token(x.wake)
+	}
+}
+
+func token(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// condemn says that the index is damaged. It is made anew; until then appends
+// are refused with the error that is returned.
+func (x *indexer) condemn(cause error) error {
+	s := x.state.Load()
+	if s.refuse == "" && x.state.CompareAndSwap(s, &indexState{index: s.index, refuse: "its index is damaged and is made anew", cause: cause}) {
+		x.share.Store(0)
+		token(x.wake)
+		token(x.moved)
+	}
+	_, err := x.usable()
+	return err
+}
+
+// run prepares the index, then follows the log until ctx ends.
+func (x *indexer) run(ctx context.Context) {
+	defer close(x.stopped)
+	x.prepare(ctx)
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-x.wake:
+			x.step(ctx)
+		}
+	}
+	x.flush()
+}
+
+func (x *indexer) step(ctx context.Context) {
+	if x.state.Load().cause != nil {
+		x.prepare(ctx)
+		return
+	}
+	err := x.write(indexBatch)
+	switch {
+	case err == nil:
+		x.low.Store(false)
+		x.copy()
+	case errors.Is(err, unix.ENOSPC):
+		x.low.Store(true)
+		x.store.space.enter()
+		x.pause(ctx)
+		token(x.wake)
+	default:
+		x.condemn(err)
+	}
+}
+
+// copy keeps a copy of the index now and then.
+func (x *indexer) copy() {
+	x.mu.Lock()
+	due := x.rolled >= copyEvery
+	if due {
+		x.rolled = 0
+	}
+	x.mu.Unlock()
+	if !due {
+		return
+	}
+	if err := x.files.copy(x.state.Load().index); err != nil {
+		x.logger.Warn("cannot copy index", "error", err)
+	}
+}
+
+// journalEnded counts a journal. Called by the writer.
+func (x *indexer) journalEnded() {
+	x.mu.Lock()
+	x.rolled++
+	x.mu.Unlock()
+}
+
+func (x *indexer) pause(ctx context.Context) {
+	t := time.NewTimer(indexRetry)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// write takes what is pending into the index, if it is at least least events.
+// On an error it stays pending.
+func (x *indexer) write(least int) error {
+	x.mu.Lock()
+	runs, to, events := x.pending, x.to, x.events
+	if events == 0 || events < least {
+		x.mu.Unlock()
+		return nil
+	}
+	x.pending, x.events = nil, 0
+	x.mu.Unlock()
+	if err := x.state.Load().index.Write(runs, to); err != nil {
+		x.mu.Lock()
+		x.pending = append(runs, x.pending...)
+		x.events += events
+		x.mu.Unlock()
+		return err
+	}
+	x.done.Store(uint64(to.Position))
+	token(x.moved)
+	return nil
+}
+
+// flush writes what is left when the store closes. If it can't, the next start
+// reads it from the log again.
+func (x *indexer) flush() {
+	s := x.state.Load()
+	if s.refuse == "" {
+		if err := x.write(1); err != nil {
+			x.logger.Warn("index is not up to date; the next start makes up for it", "error", err)
+		}
+	}
+	if err := s.index.Close(); err != nil {
+		x.logger.Warn("cannot close index", "error", err)
+	}
+}
+
+// prepare scrubs the index and brings it up to the log's end; if it is damaged
+// a new one is made, over and over if need be. Then appends are taken.
+func (x *indexer) prepare(ctx context.Context) {
+	x.store.writing.Lock() // a frame that was judged before appends were refused is finished
+	s := x.state.Load()
+	x.store.writing.Unlock()
+	ix, err := s.index, s.cause
+	if err == nil {
+		err = x.scrub(ctx, ix)
+	}
+	if err == nil {
+		err = x.catchUp(ctx, ix)
+	}
+	for err != nil && ctx.Err() == nil {
+		x.logger.Warn("index cannot be used and is made anew from the log", "error", err)
+		if ix, err = x.renew(ctx, ix); err != nil {
+			x.state.Store(&indexState{index: ix, refuse: "its index cannot be made: " + err.Error()})
+			x.pause(ctx)
+		}
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	x.files.scrubbed()
+	// The writer must not be in the middle of a frame that it judged by the old one.
+	x.store.writing.Lock()
+	x.store.heads.reset()
+	x.mu.Lock()
+	x.pending, x.events = nil, 0
+	x.mu.Unlock()
+	x.done.Store(uint64(x.store.tail.Load().head))
+	x.state.Store(&indexState{index: ix})
+	x.store.writing.Unlock()
+	x.once.Do(func() { close(x.ready) })
+	token(x.moved)
+}
+
+func (x *indexer) scrub(ctx context.Context, ix index.Index) error {
+	if ix.Checkpoint().Position == 0 {
+		return nil
+	}
+	return ix.Scrub(ctx, func(done, total uint64) { x.progress(done, total) })
+}
+
+func (x *indexer) progress(done, total uint64) {
+	if total > 0 {
+		x.share.Store(math.Float64bits(float64(done) / float64(total)))
+	}
+}
+
+// renew sets the index aside and makes a new one: from the copy if that is
+// whole, else from nothing.
+func (x *indexer) renew(ctx context.Context, old index.Index) (index.Index, error) {
+	x.state.Store(&indexState{index: old, refuse: "its index is made anew from the log"})
+	if err := old.Close(); err != nil {
+		x.logger.Warn("cannot close damaged index", "error", err)
+	}
+	if err := x.files.setAside(); err != nil {
+		return old, err
+	}
+	if ix, err := x.files.openCopy(); err == nil {
+		x.state.Store(&indexState{index: ix, refuse: "its index is made anew from a copy"})
+		err = x.scrub(ctx, ix)
+		if err == nil {
+			err = x.catchUp(ctx, ix)
+		}
+		if err == nil {
+			return ix, nil
+		}
+		x.logger.Warn("copy of the index cannot be used", "error", err)
+		if err := errors.Join(ix.Close(), x.files.setAside()); err != nil {
+			return ix, err
+		}
+	}
+	ix, err := x.files.open()
+	if err != nil {
+		return old, err
+	}
+	x.state.Store(&indexState{index: ix, refuse: "its index is made anew from the log"})
+	return ix, x.catchUp(ctx, ix)
+}
+
+// catchUp takes the log after the index's checkpoint into the index, verifying
+// the chain. Nothing is appended meanwhile.
+func (x *indexer) catchUp(ctx context.Context, ix index.Index) error {
+	from, head := ix.Checkpoint(), x.store.tail.Load().head
+	if from.Position == head {
+		return nil
+	}
+	chain := eventstore.Chain{Hash: from.Chain, Position: from.Position}
+	m := newRunMaker(ix)
+	to := from
+	for w, err := range x.store.log.Frames(uint64(from.Position) + 1) {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		f, err := decode(w)
+		if err != nil {
+			return x.store.damage(w, err)
+		}
+		if f.first != chain.Position+1 || f.chain != chain.Hash {
+			return fmt.Errorf("the chain at #%d is not the one that the index has", from.Position)
+		}
+		if err := m.take(f); err != nil {
+			return err
+		}
+		for i := range f.records {
+			chain.AddRecord(&f.records[i])
+		}
+		to = index.Checkpoint{Position: f.last(), Chain: chain.Hash, Frame: f.number}
+		if m.events >= indexBatch {
+			if err := m.write(ix, to); err != nil {
+				return err
+			}
+			x.progress(uint64(to.Position), uint64(head))
+		}
+	}
+	return m.write(ix, to)
+}

@@ -1,0 +1,92 @@
+package embedded
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/hodei-jobs/hodei/eventstore/embedded/index"
+)
+
+const (
+	indexName   = "index.db"
+	copyName    = "copy.db"
+	damagedName = "damaged.db" // the last index that was set aside, for whoever wants to look at it
+
+	// markerName is there from before the index is opened until it was scrubbed.
+	// If it is found at a start, the index killed the process: bbolt panics in
+	// goroutines of its own on some damage.
+	markerName = "OPENING"
+
+	dirMode  = 0o700
+	fileMode = 0o600
+)
+
+// indexFiles are the files of the index: all of them can be made anew.
+type indexFiles struct {
+	dir    string
+	openDB func(path string) (index.Index, error)
+}
+
+func (f indexFiles) path(name string) string { return filepath.Join(f.dir, name) }
+
+// openFirst opens the index at a start. Why is not empty if there was one that
+// can't be used; an empty one is then in its place.
+func (f indexFiles) openFirst() (ix index.Index, why string, err error) {
+	if err := os.MkdirAll(f.dir, dirMode); err != nil {
+		return nil, "", err
+	}
+	if _, err := os.Stat(f.path(markerName)); err == nil {
+		why = "the process ended while it was being opened"
+		if err := f.setAside(); err != nil {
+			return nil, "", err
+		}
+	}
+	if ix, err = f.open(); err == nil {
+		return ix, why, nil
+	}
+	why = err.Error()
+	if err := f.setAside(); err != nil {
+		return nil, "", err
+	}
+	ix, err = f.open()
+	return ix, why, err
+}
+
+func (f indexFiles) open() (index.Index, error) {
+	if err := os.WriteFile(f.path(markerName), nil, fileMode); err != nil {
+		return nil, err
+	}
+	return f.openDB(f.path(indexName))
+}
+
+// scrubbed says that the index was found whole.
+func (f indexFiles) scrubbed() { _ = os.Remove(f.path(markerName)) } // if it stays, the next start makes the index anew
+
+// setAside moves the index away.
+func (f indexFiles) setAside() error {
+	err := os.Rename(f.path(indexName), f.path(damagedName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// copy keeps a copy of the index.
+func (f indexFiles) copy(ix index.Index) error {
+	temp := f.path(copyName) + ".tmp"
+	if err := ix.Copy(temp); err != nil {
+		return errors.Join(err, os.RemoveAll(temp))
+	}
+	return os.Rename(temp, f.path(copyName))
+}
+
+// openCopy puts the copy into the index's place. It is used up by that: one that
+// is damaged is not tried twice.
+func (f indexFiles) openCopy() (index.Index, error) {
+	if err := os.Rename(f.path(copyName), f.path(indexName)); err != nil {
+		return nil, err
+	}
+	return f.open()
+}

@@ -1,0 +1,233 @@
+package embedded
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hodei-jobs/hodei/eventstore"
+	"github.com/hodei-jobs/hodei/eventstore/embedded/index"
+	"github.com/hodei-jobs/hodei/eventstore/wal"
+)
+
+const (
+	logName      = "log"
+	indexDir     = "index"
+	snapshotsDir = "snapshots"
+
+	damageHelp = "restore the folder from a backup, or move the file away for inspection; nothing was changed"
+	lostHelp   = "if the log was put back from a backup on purpose, remove index and snapshots beside it and start again"
+)
+
+// Report tells what Open found and did.
+type Report struct {
+	Head  eventstore.Position
+	Clean bool          // the store had been closed in order
+	Cut   int64         // bytes of a torn last frame that were cut off
+	Index string        // why the index is made anew; empty if it isn't
+	Took  time.Duration // until reads were possible
+	Notes []string      // all that is worth telling, in words
+}
+
+// Open opens the store in cfg.Dir, which it makes if there is none, for this
+// process alone. Reads are possible when it returns; for appends see
+// [Store.Ready]. Errors: *eventstore.DamageError if the log is not what was
+// written, or lost records that something else in the folder knows of;
+// *wal.LockedError if another process has it open.
+func Open(ctx context.Context, cfg Config) (*Store, Report, error) {
+	return open(ctx, cfg, openIndex)
+}
+
+func open(ctx context.Context, cfg Config, openDB func(string) (index.Index, error)) (*Store, Report, error) {
+	began := time.Now()
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	if cfg.ReserveBytes == 0 {
+		cfg.ReserveBytes = DefaultReserveBytes
+	}
+	s := &Store{dir: cfg.Dir, logger: cmp.Or(cfg.Logger, slog.Default()), failed: make(chan struct{})}
+	if err := os.MkdirAll(cfg.Dir, dirMode); err != nil {
+		return nil, Report{}, fmt.Errorf("cannot open event store: %w", err)
+	}
+	var report Report
+	if err := s.openLog(cfg, &report); err != nil {
+		return nil, report, err
+	}
+	err := s.openRest(ctx, cfg, openDB, &report)
+	if err != nil {
+		return nil, report, errors.Join(err, s.log.Abandon())
+	}
+	s.start()
+	report.Took = time.Since(began)
+	s.waitReady(ctx)
+	return s, report, nil
+}
+
+// openLog opens the log and takes its newest journal into memory.
+func (s *Store) openLog(cfg Config, report *Report) error {
+	log, rec, err := wal.Open(filepath.Join(cfg.Dir, logName), wal.Options{
+		JournalBytes: cfg.JournalBytes, Check: checkBody, Files: cfg.Files,
+	})
+	if err != nil {
+		return portDamage(err)
+	}
+	s.log = log
+	report.Clean, report.Cut, report.Notes = rec.Clean, rec.Cut, rec.Notes
+	t, err := s.readNewest()
+	if err == nil && rec.Clean && string(rec.Meta) != string(t.chain[:]) {
+		err = s.refuse(t.head, "the log was closed in order with another chain than it has", damageHelp)
+	}
+	if err == nil && t.head < cfg.MinHead {
+		err = s.refuse(t.head, fmt.Sprintf("the log ends at #%d, though #%d is known to have been in it", t.head, cfg.MinHead), lostHelp)
+	}
+	if err != nil {
+		return errors.Join(err, log.Abandon())
+	}
+	s.tail.Store(t)
+	report.Head = t.head
+	return nil
+}
+
+func (s *Store) refuse(last eventstore.Position, reason, help string) error {
+	return &eventstore.DamageError{File: filepath.Join(s.dir, logName), Position: last, Reason: reason, Help: help}
+}
+
+// readNewest verifies the newest journal, chain and order included, and returns
+// the tail; heads gets the highest event id.
+func (s *Store) readNewest() (*tail, error) {
+	current := s.log.Current()
+	head := eventstore.Position(current.First) - 1
+	t := &tail{begin: head + 1, head: head, chain: current.Chain, next: make(chan struct{})}
+	var maxID int64
+	journals := s.log.Journals()
+	if n := len(journals) - 1; n > 0 {
+		if meta, ok := decodeSealMeta(journals[n-1].Meta); ok {
+			t.time, maxID = meta.lastTime, meta.maxID
+		}
+	}
+	chain := eventstore.Chain{Hash: t.chain, Position: head}
+	for w, err := range s.log.Frames(current.First) {
+		if err != nil {
+			return nil, portDamage(err)
+		}
+		f, err := decode(w)
+		if err == nil {
+			err = f.follows(&chain, t.time)
+		}
+		if err != nil {
+			return nil, s.refuse(chain.Position, err.Error(), damageHelp)
+		}
+		for _, start := range f.starts {
+			maxID = max(maxID, f.records[start].ID.Milli())
+		}
+		t.frames = append(t.frames, f)
+		t.head, t.chain, t.time = f.last(), chain.Hash, f.records[len(f.records)-1].Time
+	}
+	s.heads = newHeads(maxID)
+	return t, nil
+}
+
+// follows takes a frame into the chain and verifies that it continues the log.
+func (f *frame) follows(chain *eventstore.Chain, time int64) error {
+	if f.chain != chain.Hash {
+		return fmt.Errorf("the chain before #%d is not that of the records before it", f.first)
+	}
+	for i := range f.records {
+		r := &f.records[i]
+		if r.Time < time {
+			return fmt.Errorf("the time of #%d is before that of the record before it", r.Position)
+		}
+		time = r.Time
+		chain.AddRecord(r)
+	}
+	return nil
+}
+
+// openRest opens what stands beside the log and holds it against it.
+func (s *Store) openRest(ctx context.Context, cfg Config, openDB func(string) (index.Index, error), report *Report) error {
+	t := s.tail.Load()
+	if err := s.openSnapshots(t.head); err != nil {
+		return err
+	}
+	files := indexFiles{dir: filepath.Join(cfg.Dir, indexDir), openDB: openDB}
+	ix, why, err := files.openFirst()
+	if err != nil {
+		return fmt.Errorf("cannot open event store: cannot make its index: %w", err)
+	}
+	if why == "" {
+		why, err = s.checkIndex(ctx, ix, t)
+	}
+	if err != nil {
+		return errors.Join(err, ix.Close())
+	}
+	s.index = newIndexer(s, files, ix)
+	if why != "" {
+		report.Index = why
+		report.Notes = append(report.Notes, "the index is made anew from the log: "+why)
+		s.index.state.Store(&indexState{index: ix, refuse: "its index is made anew from the log", cause: errors.New(why)})
+	}
+	s.clock = newLogClock(cfg.Clock, t.time, cfg.ClockStepped)
+	s.space = newSpace(cfg)
+	if err := s.space.allocate(); err != nil {
+		report.Notes = append(report.Notes, "no room is held in reserve for a full disk: "+err.Error())
+	}
+	s.writer = newWriter(s)
+	for _, f := range t.frames {
+		for i := range f.records {
+			if f.records[i].Revision == 1 {
+				s.writer.begun = append(s.writer.begun, f.records[i].Stream)
+			}
+		}
+	}
+	return nil
+}
+
+// checkIndex holds the index's checkpoint against the log. An index that is
+// whole and knows more than the log, or other records, proves that the log was
+// lost or swapped; one that is damaged proves nothing and why says so.
+func (s *Store) checkIndex(ctx context.Context, ix index.Index, t *tail) (why string, err error) {
+	c := ix.Checkpoint()
+	reason := ""
+	if c.Position > t.head {
+		reason = fmt.Sprintf("the log ends at #%d, but its index goes to #%d", t.head, c.Position)
+	} else if c.Position > 0 && uint64(c.Position) >= s.log.First() {
+		chain, err := s.chainAt(t, c.Position)
+		if err != nil {
+			return "", err
+		}
+		if chain != c.Chain {
+			reason = fmt.Sprintf("the chain at #%d is not the one that the index has", c.Position)
+		}
+	}
+	if reason == "" {
+		return "", nil
+	}
+	if err := ix.Scrub(ctx, nil); err != nil {
+		return err.Error(), nil
+	}
+	return "", s.refuse(t.head, reason, lostHelp)
+}
+
+// start sets the writer and the indexer going.
+func (s *Store) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stopIndexer = cancel
+	go s.index.run(ctx)
+	go s.writer.run()
+}
+
+func (s *Store) waitReady(ctx context.Context) {
+	timer := time.NewTimer(startWait)
+	defer timer.Stop()
+	select {
+	case <-s.index.ready:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
