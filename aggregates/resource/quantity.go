@@ -41,7 +41,7 @@ var units = []struct {
 
 // CPUHelp and BytesHelp say how a quantity is written.
 const (
-	CPUHelp   = "a number of CPUs, such as 2 or 500m"
+	CPUHelp   = "such as 2 or 500m"
 	BytesHelp = "a number and a unit, such as 512Mi or 2Gi"
 )
 
