@@ -18,24 +18,58 @@ import (
 
 const benchData = 100 // bytes of data of an event
 
-// BenchmarkFloor is what the disk gives: a write of 512 bytes and its sync.
-func BenchmarkFloor(b *testing.B) {
+// floor is what the disk gives: a write of 512 bytes and its sync.
+type floor struct {
+	file  *os.File
+	block [512]byte
+}
+
+func newFloor(b *testing.B) *floor {
 	f, err := os.Create(filepath.Join(b.TempDir(), "floor"))
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer f.Close()
-	block := make([]byte, 512)
-	b.ResetTimer()
-	for range b.N {
-		if _, err := f.Write(block); err != nil {
-			b.Fatal(err)
-		}
-		if err := unix.Fdatasync(int(f.Fd())); err != nil {
-			b.Fatal(err)
-		}
+	b.Cleanup(func() { f.Close() })
+	return &floor{file: f}
+}
+
+func (f *floor) sync(b *testing.B) time.Duration {
+	began := time.Now()
+	if _, err := f.file.Write(f.block[:]); err != nil {
+		b.Fatal(err)
 	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "syncs/s")
+	if err := unix.Fdatasync(int(f.file.Fd())); err != nil {
+		b.Fatal(err)
+	}
+	return time.Since(began)
+}
+
+// BenchmarkFloorAndAppend does one and the other in turn, so that both see the
+// same neighbours, and compares them.
+func BenchmarkFloorAndAppend(b *testing.B) {
+	f := newFloor(b)
+	s, _ := openStore(b, config(newDir(b)))
+	data := make([]byte, benchData)
+	floors, appends := make([]time.Duration, b.N), make([]time.Duration, b.N)
+	b.ResetTimer()
+	for i := range b.N {
+		floors[i] = f.sync(b)
+		began := time.Now()
+		_, err := s.Append(b.Context(), eventstore.Batch{
+			Stream: eventstore.StreamID(fmt.Sprintf("job-%08d", i/4)), Expect: eventstore.Exactly(eventstore.Revision(i % 4)),
+			Events: []eventstore.Event{{ID: eventstore.NewEventID(), Type: "JobStarted", Data: data}},
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		appends[i] = time.Since(began)
+	}
+	b.StopTimer()
+	slices.Sort(floors)
+	slices.Sort(appends)
+	b.ReportMetric(float64(floors[b.N/2].Microseconds()), "floor-p50-µs")
+	b.ReportMetric(float64(appends[b.N/2].Microseconds()), "append-p50-µs")
+	b.ReportMetric(100*float64(floors[b.N/2])/float64(appends[b.N/2]), "%-of-floor")
 }
 
 // BenchmarkAppend appends single events; each stream gets four.

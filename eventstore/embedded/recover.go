@@ -214,12 +214,11 @@ func (s *Store) checkIndex(ctx context.Context, ix index.Index, t *tail) (why st
 	return "", s.refuse(t.head, reason, lostHelp)
 }
 
-// start sets the writer and the indexer going.
+// start sets the indexer going.
 func (s *Store) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stopIndexer = cancel
 	go s.index.run(ctx)
-	go s.writer.run()
 }
 
 func (s *Store) waitReady(ctx context.Context) {

@@ -5,9 +5,10 @@
 //	DIR/snapshots/  read models' states; they can be lost
 //	DIR/reserve     room that is given up when the disk is full
 //
-// One goroutine, the writer, appends: it takes what has queued up, judges it and
-// writes it as one frame with one sync. A second, the indexer, writes the index
-// behind it. Readers take the tail, an immutable value, and never wait for either.
+// One goroutine at a time appends: the caller that has the turn takes what has
+// queued up, judges it and writes it as one frame with one sync. One goroutine,
+// the indexer, writes the index behind it. Readers take the tail, an immutable
+// value, and never wait for either.
 //
 // Nothing in the index is believed unchecked. A positive answer is held against
 // the record it names; a negative one counts only after the whole index was
@@ -149,8 +150,7 @@ func (s *Store) Now() time.Time {
 // Close implements [eventstore.Store].
 func (s *Store) Close() error {
 	s.closing.Do(func() {
-		close(s.writer.stop)
-		<-s.writer.stopped
+		s.writer.close()
 		s.isClosed.Store(true)
 		s.stopIndexer()
 		<-s.index.stopped

@@ -37,35 +37,37 @@ func (t item) append() *eventstore.Append { return &t.appends[t.i] }
 
 func (t item) refuse(err error) { t.results[t.i] = eventstore.Result{Err: err} }
 
-// writer is the one goroutine that appends: it takes what has queued up, judges
-// it, writes it as one frame with one sync, and answers all.
+// writer appends: whoever has the turn takes what has queued up, judges it,
+// writes it as one frame with one sync, and answers all. The turn goes from
+// caller to caller, so that an append that is alone costs no change of goroutine.
 type writer struct {
-	store *Store
-	in    chan *call
-	stop  chan struct{} // closed by Close
+	store   *Store
+	in      chan *call    // bounded by maxQueued
+	turn    chan struct{} // holds a token while somebody has the turn
+	closing chan struct{} // closed when Close begins
+	stopped chan struct{} // closed when nothing is written any more
 
-	// Owned by run.
-	taken   *call // the call that items are being taken from, and the next one
-	next    int
-	batch   []item
-	draft   draft
-	begun   []eventstore.StreamID // streams whose first record is in the current journal
-	stopped chan struct{}         // closed when run returns
+	// Owned by whoever has the turn.
+	taken *call // the call that items are being taken from, and the next one
+	next  int
+	batch []item
+	draft draft
+	begun []eventstore.StreamID // streams whose first record is in the current journal
 }
 
 func newWriter(s *Store) *writer {
 	return &writer{
-		store: s, in: make(chan *call, maxQueued),
-		stop: make(chan struct{}), stopped: make(chan struct{}),
+		store: s, in: make(chan *call, maxQueued), turn: make(chan struct{}, 1),
+		closing: make(chan struct{}), stopped: make(chan struct{}),
 	}
 }
 
-// send hands a call to the writer and waits for its answer.
+// send queues a call and waits for its answer, taking the turn when it is free.
 func (w *writer) send(ctx context.Context, c *call) error {
 	select {
-	case <-w.stop:
-		return w.store.gone()
 	case <-w.stopped:
+		return w.store.gone()
+	case <-w.closing:
 		return w.store.gone()
 	default:
 	}
@@ -73,48 +75,88 @@ func (w *writer) send(ctx context.Context, c *call) error {
 	case w.in <- c:
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-w.stop:
-		return w.store.gone()
 	case <-w.stopped:
 		return w.store.gone()
 	}
-	select {
-	case <-c.done:
-		return c.err
-	case <-w.stopped:
-	}
-	select {
-	case <-c.done: // it was answered last
-		return c.err
-	default: // it was queued after the writer had looked for the last time
-		return w.store.gone()
-	}
-}
-
-func (w *writer) run() {
-	defer close(w.stopped)
-	for w.gather() {
-		w.room()
-		w.commit(w.batch, false)
-		for _, t := range w.batch {
-			if t.left--; t.left == 0 {
-				close(t.done)
+	for {
+		select {
+		case <-c.done:
+			return c.err
+		case w.turn <- struct{}{}:
+			w.write(c)
+			<-w.turn
+		case <-w.stopped:
+			select {
+			case <-c.done: // it was answered last
+				return c.err
+			default: // it was queued after the last look, or there was a failure
+				return w.store.gone()
 			}
 		}
-		if w.store.Err() != nil {
-			return // calls that are not answered find out by stopped
+	}
+}
+
+// write writes frames until c is answered. The caller has the turn.
+func (w *writer) write(c *call) {
+	for {
+		select {
+		case <-c.done:
+			return
+		case <-w.stopped:
+			return
+		default:
+		}
+		if !w.frame() {
+			return
 		}
 	}
 }
 
-// gather takes the next frame's appends: at least one, else all that is queued
-// and fits. It returns false when the store closes and nothing is queued.
+// frame writes what is queued, as far as it fits into one frame. It returns
+// false if there is nothing, or no more will be written.
+func (w *writer) frame() bool {
+	if !w.gather() {
+		return false
+	}
+	w.room()
+	w.commit(w.batch, false)
+	for _, t := range w.batch {
+		if t.left--; t.left == 0 {
+			close(t.done)
+		}
+	}
+	if w.store.Err() != nil {
+		w.end() // calls that are not answered find out by this
+		return false
+	}
+	return true
+}
+
+func (w *writer) end() {
+	select {
+	case <-w.stopped:
+	default:
+		close(w.stopped)
+	}
+}
+
+// close writes what was queued before and keeps the turn for ever.
+func (w *writer) close() {
+	close(w.closing)
+	w.turn <- struct{}{}
+	for w.frame() {
+	}
+	w.end()
+}
+
+// gather takes the next frame's appends: all that is queued and fits. It returns
+// false if nothing is.
 func (w *writer) gather() bool {
 	clear(w.batch)
 	w.batch = w.batch[:0]
 	events, bytes := 0, 0
 	for {
-		if w.taken == nil && !w.take(len(w.batch) > 0) {
+		if w.taken == nil && !w.take() {
 			return len(w.batch) > 0
 		}
 		for ; w.next < len(w.taken.appends); w.next++ {
@@ -134,25 +176,11 @@ func (w *writer) gather() bool {
 	}
 }
 
-// take makes the next queued call the taken one. With something in hand already
-// it doesn't wait.
-func (w *writer) take(inHand bool) bool {
-	w.next = 0
+// take makes the next queued call the taken one.
+func (w *writer) take() bool {
 	select {
 	case w.taken = <-w.in:
-		return true
-	default:
-	}
-	if inHand {
-		return false
-	}
-	select {
-	case w.taken = <-w.in:
-		return true
-	case <-w.stop:
-	}
-	select { // what was queued before the store closed is still taken
-	case w.taken = <-w.in:
+		w.next = 0
 		return true
 	default:
 		return false
@@ -170,9 +198,12 @@ func frameSize(a *eventstore.Append) (events, bytes int) {
 // commit judges a batch of appends and writes those that hold as one frame.
 func (w *writer) commit(batch []item, again bool) {
 	s := w.store
-	s.writing.Lock()
-	err := w.try(batch)
-	s.writing.Unlock()
+	err := s.Err() // a reader may have found damage
+	if err == nil {
+		s.writing.Lock()
+		err = w.try(batch)
+		s.writing.Unlock()
+	}
 	switch {
 	case err == nil:
 	case errors.Is(err, wal.ErrFull) && !again:
@@ -211,7 +242,7 @@ func (w *writer) try(batch []item) error {
 		}
 	}
 	if len(w.draft.records) > 0 {
-		if err := w.write(t); err != nil {
+		if err := w.record(t); err != nil {
 			return err
 		}
 	}
@@ -226,8 +257,8 @@ func (w *writer) try(batch []item) error {
 	return nil
 }
 
-// write makes the draft durable, then readable.
-func (w *writer) write(t *tail) error {
+// record makes the draft durable, then readable.
+func (w *writer) record(t *tail) error {
 	s, d := w.store, &w.draft
 	if s.log.Full(len(d.buf)) {
 		if err := w.roll(t); err != nil {
@@ -281,7 +312,7 @@ func (w *writer) room() {
 	for w.store.index.behind(w.store.tail.Load().head) {
 		select {
 		case <-w.store.index.moved:
-		case <-w.stop:
+		case <-w.closing:
 			return
 		}
 	}
