@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hodei-jobs/hodei/agentproto/agent/outbox"
 	"github.com/hodei-jobs/hodei/aggregates/id"
 	"github.com/hodei-jobs/hodei/eventstore/wal"
 	"github.com/hodei-jobs/hodei/projections/joblog"
@@ -28,7 +29,6 @@ import (
 
 const (
 	linkWindow = 8 << 10
-	linkOutbox = 16 << 10
 	linkLimit  = time.Hour // of fake time
 )
 
@@ -112,44 +112,12 @@ func (s *faultySegment) Sync() error {
 	return err
 }
 
-// outbox is what an agent does with an attempt's bytes: acked ≤ sent ≤ written.
-type outbox struct {
-	mu          sync.Mutex
-	changed     chan struct{}
-	data        []byte // all that was ever written, to compare with
-	tags        []byte // of each byte
-	acked, sent uint64
-	ended       bool
-}
-
-func (o *outbox) update(f func()) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	f()
-	close(o.changed)
-	o.changed = make(chan struct{})
-}
-
-func (o *outbox) wait() <-chan struct{} {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.changed
-}
-
-// take returns the next piece that may be sent.
-func (o *outbox) take(limit int) (p joblog.Piece, ok bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	end := min(uint64(len(o.data)), o.sent+uint64(limit), o.acked+linkWindow)
-	if o.sent >= end {
-		return p, false
-	}
-	p = joblog.Piece{Tag: o.tags[o.sent], Offset: o.sent, Time: time.Now().UnixNano()}
-	for o.sent < end && o.tags[o.sent] == p.Tag {
-		p.Data = append(p.Data, o.data[o.sent])
-		o.sent++
-	}
-	return p, true
+// work is one attempt: its box in the agent's outbox, and what its job wrote.
+type work struct {
+	key  joblog.Key
+	box  *outbox.Box
+	data []byte // all that was ever written, to compare with
+	tags []byte // of each byte
 }
 
 // server is the log, replaced when it is killed.
@@ -160,7 +128,6 @@ type server struct {
 	log     *joblog.Log
 	disk    *faultyDisk
 	changed chan struct{}
-	epoch   uint64
 }
 
 func (s *server) now() (*joblog.Log, <-chan struct{}) {
@@ -210,18 +177,20 @@ func runLink(t *testing.T, dir string, seed uint64) {
 	s := &server{lock: make(chan struct{}, 1), dir: dir, random: random}
 	s.open(t)
 	var jobs, link sync.WaitGroup
-	boxes := map[joblog.Key]*outbox{}
+	agent := outbox.New()
+	var works []*work
 	for i := range 3 {
 		k := joblog.Key{Job: id.FromBytes([5]byte{1, 2, 3, 4, byte(i)}), Attempt: 1}
-		o := &outbox{changed: make(chan struct{})}
-		boxes[k] = o
+		w := &work{key: k, box: agent.Open(outbox.Key{Job: k.Job.String(), Attempt: 1})}
+		works = append(works, w)
 		jobSeed, followSeed := random.Uint64(), random.Uint64()
-		jobs.Go(func() { writeJob(ctx, o, rand.New(rand.NewPCG(jobSeed, 2))) })
-		jobs.Go(func() { follow(ctx, t, s, k, o, rand.New(rand.NewPCG(followSeed, 3))) })
+		written := make(chan struct{})
+		jobs.Go(func() { writeJob(w, rand.New(rand.NewPCG(jobSeed, 2))); close(written) })
+		jobs.Go(func() { follow(ctx, t, s, w, written, rand.New(rand.NewPCG(followSeed, 3))) })
 	}
 	stop := make(chan struct{})
 	sessions, kills := rand.New(rand.NewPCG(seed, 4)), rand.New(rand.NewPCG(seed, 5))
-	link.Go(func() { connect(ctx, s, boxes, sessions, stop) })
+	link.Go(func() { connect(ctx, s, agent, works, sessions, stop) })
 	link.Go(func() {
 		for {
 			select {
@@ -236,56 +205,39 @@ func runLink(t *testing.T, dir string, seed uint64) {
 	close(stop)
 	link.Wait()
 	log, _ := s.now()
-	for k, o := range boxes {
-		readWhole(ctx, t, log, k, o)
+	for _, w := range works {
+		readWhole(ctx, t, log, w)
 	}
 	if err := log.Close(); err != nil {
 		t.Error(err)
 	}
 }
 
-// writeJob fills the outbox with pieces of all sizes and waits while it is full.
-func writeJob(ctx context.Context, o *outbox, random *rand.Rand) {
+// writeJob writes pieces of all sizes.
+func writeJob(w *work, random *rand.Rand) {
 	for range 60 {
 		piece := make([]byte, 1+random.IntN(3000))
 		tag := byte(1 + random.IntN(2))
 		for i := range piece {
 			piece[i] = byte(random.Uint32())
 		}
-		for full := true; full && ctx.Err() == nil; {
-			changed := o.wait()
-			o.mu.Lock()
-			full = uint64(len(o.data)) > o.acked+linkOutbox
-			o.mu.Unlock()
-			if full {
-				select {
-				case <-changed:
-				case <-ctx.Done():
-				}
-			}
-		}
-		o.update(func() {
-			o.data = append(o.data, piece...)
-			o.tags = append(o.tags, bytes.Repeat([]byte{tag}, len(piece))...)
-		})
+		w.data = append(w.data, piece...)
+		w.tags = append(w.tags, bytes.Repeat([]byte{tag}, len(piece))...)
+		_, _ = w.box.Writer(outbox.Tag(tag)).Write(piece)
 		time.Sleep(time.Duration(random.IntN(30)) * time.Millisecond)
 	}
-	o.update(func() { o.ended = true })
+	w.box.Close()
 }
 
 // connect keeps one session after the other open; each is cut at a random moment.
-func connect(ctx context.Context, s *server, boxes map[joblog.Key]*outbox, random *rand.Rand, stop chan struct{}) {
-	for {
-		s.epoch++
-		session, cut := context.WithTimeout(ctx, time.Duration(random.IntN(1500))*time.Millisecond)
-		var senders sync.WaitGroup
-		for k, o := range boxes {
-			log, gone := s.now()
-			delay := rand.New(rand.NewPCG(random.Uint64(), 0))
-			senders.Go(func() { sendAttempt(session, log, gone, k, o, s.epoch, delay) })
-		}
-		senders.Wait()
+func connect(ctx context.Context, s *server, agent *outbox.Outbox, works []*work, random *rand.Rand, stop chan struct{}) {
+	for epoch := uint64(1); ; epoch++ {
+		ctx, cut := context.WithTimeout(ctx, time.Duration(random.IntN(1500))*time.Millisecond)
+		log, gone := s.now()
+		l := &line{agent: agent, log: log, gone: gone, epoch: epoch, random: random, acks: make(chan ack, 10_000)}
+		l.serve(ctx, works)
 		cut()
+		agent.SetWindow(0, 0)
 		select {
 		case <-stop:
 			return
@@ -294,33 +246,46 @@ func connect(ctx context.Context, s *server, boxes map[joblog.Key]*outbox, rando
 	}
 }
 
-// sendAttempt is one attempt's part of a session: take, go on from what the
-// server has, send, be acknowledged late, report the end.
-func sendAttempt(ctx context.Context, log *joblog.Log, gone <-chan struct{}, k joblog.Key, o *outbox, epoch uint64, random *rand.Rand) {
-	acks := make(chan uint64, 1000)
-	have, err := log.Take(ctx, k, epoch, func(durable uint64) { acks <- durable })
-	if err != nil {
-		return
-	}
-	o.update(func() { o.acked, o.sent = max(o.acked, have), have })
-	for {
-		changed := o.wait()
-		if p, ok := o.take(1 + random.IntN(2000)); ok {
-			if err := log.Append(k, epoch, p); err != nil {
-				return
-			}
-		} else if o.finished() {
-			if log.WaitDurable(ctx, k, uint64(len(o.data))) == nil {
-				log.Finish(k, uint64(len(o.data)))
-			}
+// line is one session: the agent's sender on one side, the server's receiver on
+// the other.
+type line struct {
+	agent  *outbox.Outbox
+	log    *joblog.Log
+	gone   <-chan struct{} // closed when the server is killed
+	epoch  uint64
+	random *rand.Rand
+	acks   chan ack
+}
+
+type ack struct {
+	box  *outbox.Box
+	have uint64
+}
+
+// serve takes the logs, goes on from what the server has, sends, is acknowledged
+// late, and reports the ends.
+func (l *line) serve(ctx context.Context, works []*work) {
+	open := map[outbox.Key]*work{}
+	for _, w := range works {
+		have, err := l.log.Take(ctx, w.key, l.epoch, func(durable uint64) { l.acks <- ack{w.box, durable} })
+		switch {
+		case errors.Is(err, joblog.ErrEnded):
+			continue
+		case err != nil, w.box.Resume(have) != nil:
 			return
 		}
+		open[outbox.Key{Job: w.key.Job.String(), Attempt: w.key.Attempt}] = w
+	}
+	l.agent.SetWindow(linkWindow, 2*linkWindow)
+	for l.send(open) && l.finish(ctx, open) {
 		select {
-		case durable := <-acks:
-			o.update(func() { o.acked = max(o.acked, durable) })
-		case <-changed:
-		case <-time.After(time.Duration(random.IntN(20)) * time.Millisecond):
-		case <-gone:
+		case a := <-l.acks:
+			time.Sleep(time.Duration(l.random.IntN(5)) * time.Millisecond)
+			if a.box.Ack(a.have) != nil {
+				return
+			}
+		case <-l.agent.Wake():
+		case <-l.gone:
 			return
 		case <-ctx.Done():
 			return
@@ -328,14 +293,38 @@ func sendAttempt(ctx context.Context, log *joblog.Log, gone <-chan struct{}, k j
 	}
 }
 
-func (o *outbox) finished() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.ended && o.sent == uint64(len(o.data))
+// send sends what may be sent.
+func (l *line) send(open map[outbox.Key]*work) bool {
+	for {
+		p, ok := l.agent.Take()
+		if !ok {
+			return true
+		}
+		err := l.log.Append(open[p.Key].key, l.epoch, joblog.Piece{Tag: uint8(p.Tag), Offset: p.Offset, Time: p.Time, Data: p.Data})
+		if err != nil {
+			return false
+		}
+	}
+}
+
+// finish reports the ends of those whose bytes were all sent.
+func (l *line) finish(ctx context.Context, open map[outbox.Key]*work) bool {
+	for k, w := range open {
+		if !w.box.Sent() {
+			continue
+		}
+		if l.log.WaitDurable(ctx, w.key, w.box.Written()) != nil {
+			return false
+		}
+		l.log.Finish(w.key, w.box.Written())
+		delete(open, k)
+	}
+	return true
 }
 
 // follow reads like a browser that resumes from its last id after each kill.
-func follow(ctx context.Context, t *testing.T, s *server, k joblog.Key, o *outbox, random *rand.Rand) {
+func follow(ctx context.Context, t *testing.T, s *server, w *work, written <-chan struct{}, random *rand.Rand) {
+	k := w.key
 	var seen []byte
 	for {
 		log, changed := s.now()
@@ -358,23 +347,24 @@ func follow(ctx context.Context, t *testing.T, s *server, k joblog.Key, o *outbo
 			continue
 		}
 		if end, ok := log.Ended(k); ok && uint64(len(seen)) >= end {
-			compare(t, "a follower", seen, o)
+			<-written
+			compare(t, "a follower", seen, w)
 			return
 		}
 		select {
 		case <-next:
 		case <-changed:
 		case <-ctx.Done():
-			t.Errorf("the follower of %v waits for ever at %d of %d", k, len(seen), len(o.data))
+			t.Errorf("the follower of %v waits for ever at %d", k, len(seen))
 			return
 		}
 	}
 }
 
-func readWhole(ctx context.Context, t *testing.T, log *joblog.Log, k joblog.Key, o *outbox) {
+func readWhole(ctx context.Context, t *testing.T, log *joblog.Log, w *work) {
 	var all, tags []byte
 	for {
-		pieces, next, err := log.Read(ctx, k, uint64(len(all)), 5000)
+		pieces, next, err := log.Read(ctx, w.key, uint64(len(all)), 5000)
 		if err != nil {
 			t.Fatalf("cannot read at %d: %v", len(all), err)
 		}
@@ -389,16 +379,14 @@ func readWhole(ctx context.Context, t *testing.T, log *joblog.Log, k joblog.Key,
 			t.Fatalf("next is %d after %d bytes", next, len(all))
 		}
 	}
-	compare(t, "a later reader", all, o)
-	if !bytes.Equal(tags, o.tags) {
+	compare(t, "a later reader", all, w)
+	if !bytes.Equal(tags, w.tags) {
 		t.Error("tags differ")
 	}
 }
 
-func compare(t *testing.T, who string, got []byte, o *outbox) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if sha256.Sum256(got) != sha256.Sum256(o.data) {
-		t.Errorf("%s saw %d bytes that are not the %d written", who, len(got), len(o.data))
+func compare(t *testing.T, who string, got []byte, w *work) {
+	if sha256.Sum256(got) != sha256.Sum256(w.data) {
+		t.Errorf("%s saw %d bytes that are not the %d written", who, len(got), len(w.data))
 	}
 }
