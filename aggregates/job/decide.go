@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/hodei-jobs/hodei/aggregates/event"
 	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
 	"github.com/hodei-jobs/hodei/aggregates/fault"
 	"github.com/hodei-jobs/hodei/aggregates/spec"
@@ -93,15 +94,15 @@ func (c RecordStep) decide(s *State) (events, error) {
 	switch c.State {
 	case StepRunning:
 		return events{&eventv1.StepStarted{
-			Attempt: c.Attempt, Step: c.Step, Name: cut(c.Name, spec.MaxName), LogOffset: c.LogOffset,
+			Attempt: c.Attempt, Step: c.Step, Name: event.Cut(c.Name, spec.MaxName), LogOffset: c.LogOffset,
 		}}, nil
 	case StepSucceeded, StepFailed, StepTimedOut, StepCancelled, StepSkipped:
 		return events{&eventv1.StepFinished{
-			Attempt: c.Attempt, Step: c.Step, Name: cut(c.Name, spec.MaxName), State: c.State,
-			ExitCode: c.ExitCode, Signal: cut(c.Signal, maxCode), TookNs: int64(max(0, c.Took)),
+			Attempt: c.Attempt, Step: c.Step, Name: event.Cut(c.Name, spec.MaxName), State: c.State,
+			ExitCode: c.ExitCode, Signal: event.Cut(c.Signal, maxCode), TookNs: int64(max(0, c.Took)),
 		}}, nil
 	}
-	return nil, malformed("record a step of", "state", "%q is not a state of a step", cut(c.State, maxCode))
+	return nil, malformed("record a step of", "state", "%q is not a state of a step", event.Cut(c.State, maxCode))
 }
 
 func (c RequestCancel) decide(s *State) (events, error) {
@@ -115,7 +116,7 @@ func (c RequestCancel) decide(s *State) (events, error) {
 	case s.Status.Terminal():
 		return nil, s.refuse("cancel", "it is %s", s.Status)
 	}
-	reason := cut(c.Reason, MaxReason)
+	reason := event.Cut(c.Reason, MaxReason)
 	requested := &eventv1.JobCancelRequested{Reason: reason, Signal: s.Signal, GraceNs: int64(s.Grace)}
 	if s.Status == Running {
 		return events{requested}, nil
@@ -127,7 +128,7 @@ func (c Lose) decide(s *State) (events, error) {
 	if gone, err := s.gone("lose", c.Attempt); gone || err != nil {
 		return nil, err
 	}
-	cause := code(c.Cause, CauseWorkerLost)
+	cause := event.Code(c.Cause, CauseWorkerLost)
 	switch {
 	case s.Status == Bound:
 		return s.giveUp(CauseNotStarted, cause), nil
@@ -171,7 +172,7 @@ func (c Requeue) decide(s *State) (events, error) {
 	if s.Status != Bound {
 		return nil, s.refuse("requeue", "attempt %d has started", c.Attempt)
 	}
-	return s.giveUp(code(c.Cause, CauseNotStarted), cut(c.Detail, MaxDetail)), nil
+	return s.giveUp(event.Code(c.Cause, CauseNotStarted), event.Cut(c.Detail, MaxDetail)), nil
 }
 
 // resume ends the delay of a retry.
@@ -183,7 +184,7 @@ func (s *State) resume(c Requeue) (events, error) {
 	case c.Attempt < next || s.Status != Pending || !s.Backoff:
 		return nil, nil
 	}
-	return events{&eventv1.JobRequeued{Attempt: next, Cause: CauseBackoffOver, Detail: cut(c.Detail, MaxDetail)}}, nil
+	return events{&eventv1.JobRequeued{Attempt: next, Cause: CauseBackoffOver, Detail: event.Cut(c.Detail, MaxDetail)}}, nil
 }
 
 // giveUp gives up the bound attempt, which never ran. A job that no worker will
@@ -199,7 +200,7 @@ func (s *State) giveUp(cause, detail string) events {
 		return events{&eventv1.JobRequeued{Attempt: s.Attempt + 1, Cause: cause, Detail: detail}}
 	}
 	return events{&eventv1.JobFailed{
-		Attempt: s.Attempt, WorkerId: s.Worker, Cause: CauseCannotStart, Detail: cut(reason, MaxDetail),
+		Attempt: s.Attempt, WorkerId: s.Worker, Cause: CauseCannotStart, Detail: event.Cut(reason, MaxDetail),
 	}}
 }
 
@@ -262,7 +263,7 @@ func (s *State) current(op string, number uint32, worker string) error {
 	case number != s.Attempt:
 		return s.refuse(op, "attempt %d is not the current one, that is %d", number, s.Attempt)
 	case worker != s.Worker:
-		return s.refuse(op, "attempt %d was given to worker %s, not to %s", number, s.Worker, cut(worker, maxCode))
+		return s.refuse(op, "attempt %d was given to worker %s, not to %s", number, s.Worker, event.Cut(worker, maxCode))
 	}
 	return nil
 }
@@ -294,12 +295,3 @@ func malformed(op, location, format string, args ...any) error {
 
 // words joins a code and an explanation, if there is one.
 func words(code, detail string) string { return strings.TrimSuffix(code+": "+detail, ": ") }
-
-// code returns a code of an agent's or caller's, or otherwise if it is malformed:
-// codes are small letters and _.
-func code(s, otherwise string) string {
-	if s == "" || len(s) > maxCode || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz_") != "" {
-		return otherwise
-	}
-	return s
-}

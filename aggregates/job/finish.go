@@ -1,11 +1,9 @@
 package job
 
 import (
-	"strings"
-	"unicode/utf8"
-
 	"google.golang.org/protobuf/proto"
 
+	"github.com/hodei-jobs/hodei/aggregates/event"
 	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
 )
 
@@ -35,14 +33,14 @@ func (c Finish) decide(s *State) (events, error) {
 	}
 	reported, ok := outcomes[c.Outcome]
 	if !ok {
-		return nil, malformed("finish", "outcome", "%q is not an outcome", cut(c.Outcome, maxCode))
+		return nil, malformed("finish", "outcome", "%q is not an outcome", event.Cut(c.Outcome, maxCode))
 	}
 	a, ok := s.attempt(c.Attempt)
 	switch {
 	case !ok:
 		return nil, s.refuse("finish", "there was no attempt %d, the newest is %d", c.Attempt, s.Attempt)
 	case a.worker != c.Worker:
-		return nil, s.refuse("finish", "attempt %d was given to worker %s, not to %s", c.Attempt, a.worker, cut(c.Worker, maxCode))
+		return nil, s.refuse("finish", "attempt %d was given to worker %s, not to %s", c.Attempt, a.worker, event.Cut(c.Worker, maxCode))
 	case a.taken(reported):
 		return nil, nil
 	case a.end == given || a.end == lost:
@@ -50,7 +48,7 @@ func (c Finish) decide(s *State) (events, error) {
 	case a.end != open || c.Attempt != s.Attempt:
 		return s.refuseResult(c, a, refusedFinished), nil
 	case s.Status == Bound && reported == failed && neverRan(c.Cause):
-		return s.giveUp(CauseRefusedByWorker, cut(words(c.Cause, c.Detail), MaxDetail)), nil
+		return s.giveUp(CauseRefusedByWorker, event.Cut(words(c.Cause, c.Detail), MaxDetail)), nil
 	case s.Status == Bound:
 		return s.refuseResult(c, a, refusedNotStarted), nil
 	case s.Status != Running:
@@ -102,38 +100,23 @@ func (s *State) finish(c Finish, reported end) events {
 	case reported == timedOut:
 		return s.timedOut(ending, step, true)
 	}
-	cause := code(c.Cause, CauseExit)
+	cause := event.Code(c.Cause, CauseExit)
 	if reported == cancelled {
 		cause = CauseStoppedByWorker
 	}
 	retried := s.retries(cause)
 	return s.again(&eventv1.JobFailed{
-		Attempt: s.Attempt, WorkerId: s.Worker, Cause: cause, Detail: cut(c.Detail, MaxDetail),
+		Attempt: s.Attempt, WorkerId: s.Worker, Cause: cause, Detail: event.Cut(c.Detail, MaxDetail),
 		Ending: ending, Retried: retried, Step: step,
 	}, retried)
 }
 
 // clean returns an agent's report with its text bounded.
 func clean(e *eventv1.Ending) *eventv1.Ending {
-	if e == nil || e.Signal == cut(e.Signal, maxCode) && e.TookNs >= 0 {
+	if e == nil || e.Signal == event.Cut(e.Signal, maxCode) && e.TookNs >= 0 {
 		return e
 	}
 	c := proto.CloneOf(e)
-	c.Signal, c.TookNs = cut(e.Signal, maxCode), max(0, e.TookNs)
+	c.Signal, c.TookNs = event.Cut(e.Signal, maxCode), max(0, e.TookNs)
 	return c
-}
-
-// cut returns at most n bytes of a text, as UTF-8.
-func cut(s string, n int) string {
-	if len(s) <= n && utf8.ValidString(s) {
-		return s
-	}
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
 }

@@ -27,7 +27,7 @@ type SettingsChanged struct {
 	state                protoimpl.MessageState `protogen:"open.v1"`
 	KeptFinished         *uint32                `protobuf:"varint,1,opt,name=kept_finished,json=keptFinished,proto3,oneof" json:"kept_finished,omitempty"`                           // finished jobs that stay in memory
 	AgingStepNs          *int64                 `protobuf:"varint,2,opt,name=aging_step_ns,json=agingStepNs,proto3,oneof" json:"aging_step_ns,omitempty"`                            // waiting time that one point of priority is worth
-	Policy               *string                `protobuf:"bytes,3,opt,name=policy,proto3,oneof" json:"policy,omitempty"`                                                            // binpack, leastloaded, spread
+	Policy               *string                `protobuf:"bytes,3,opt,name=policy,proto3,oneof" json:"policy,omitempty"`                                                            // binpack, leastloaded
 	ReconnectToleranceNs *int64                 `protobuf:"varint,4,opt,name=reconnect_tolerance_ns,json=reconnectToleranceNs,proto3,oneof" json:"reconnect_tolerance_ns,omitempty"` // silence after which a worker is lost
 	OrphanAfterNs        *int64                 `protobuf:"varint,5,opt,name=orphan_after_ns,json=orphanAfterNs,proto3,oneof" json:"orphan_after_ns,omitempty"`                      // how long an agent goes on without any server
 	unknownFields        protoimpl.UnknownFields

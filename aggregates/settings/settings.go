@@ -1,0 +1,160 @@
+// Package settings is what shapes the cluster's behaviour. Settings are set by
+// events, never by flags, so that the same log gives the same World.
+//
+// State, Evolve and Decide are pure. A decision is idempotent: what has been
+// decided once yields nothing the second time.
+package settings
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/hodei-jobs/hodei/aggregates/event"
+	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
+	"github.com/hodei-jobs/hodei/aggregates/fault"
+)
+
+// Bounds of the settings.
+const (
+	MaxKeptFinished       = 1_000_000
+	MaxAgingStep          = 24 * time.Hour
+	MinReconnectTolerance = time.Second
+	MaxReconnectTolerance = time.Hour
+	MaxOrphanAfter        = 7 * 24 * time.Hour
+)
+
+// Policies are the ways the scheduler chooses among workers, sorted.
+var Policies = []string{"binpack", "leastloaded"}
+
+// State is the settings. The zero value stands for Default.
+type State struct {
+	KeptFinished       uint32        // finished jobs that stay in memory
+	AgingStep          time.Duration // waiting time that one point of priority is worth; 0: priority counts nothing
+	Policy             string        // one of Policies
+	ReconnectTolerance time.Duration // silence after which a worker is lost
+	OrphanAfter        time.Duration // how long an agent goes on without any server
+}
+
+// Default returns the settings before anything was set.
+func Default() State {
+	return State{
+		KeptFinished: 10_000, AgingStep: time.Minute, Policy: "binpack",
+		ReconnectTolerance: 30 * time.Second, OrphanAfter: time.Hour,
+	}
+}
+
+// WithDefaults returns Default for the zero value, else the settings as they are.
+func (s State) WithDefaults() State {
+	if s == (State{}) {
+		return Default()
+	}
+	return s
+}
+
+// Evolve returns the settings after an event. It takes any event.
+func Evolve(s State, m proto.Message) State {
+	e, ok := m.(*eventv1.SettingsChanged)
+	if !ok {
+		return s
+	}
+	s = s.WithDefaults()
+	if e.KeptFinished != nil {
+		s.KeptFinished = *e.KeptFinished
+	}
+	if e.AgingStepNs != nil {
+		s.AgingStep = time.Duration(*e.AgingStepNs)
+	}
+	if e.Policy != nil {
+		s.Policy = *e.Policy
+	}
+	if e.ReconnectToleranceNs != nil {
+		s.ReconnectTolerance = time.Duration(*e.ReconnectToleranceNs)
+	}
+	if e.OrphanAfterNs != nil {
+		s.OrphanAfter = time.Duration(*e.OrphanAfterNs)
+	}
+	return s
+}
+
+// Command is what can be asked of the settings.
+type Command interface {
+	// decide returns the events the command yields; none if what it asks for is so
+	// already.
+	decide(s State) (events, error)
+}
+
+// Change sets what is not nil.
+type Change struct {
+	KeptFinished       *uint32
+	AgingStep          *time.Duration
+	Policy             *string
+	ReconnectTolerance *time.Duration
+	OrphanAfter        *time.Duration
+}
+
+type events = []proto.Message
+
+// Decide returns the events a command yields in this state: none if what it asks
+// for is so already, a *fault.Error if it can't be.
+func (s State) Decide(c Command) ([]proto.Message, error) { return c.decide(s.WithDefaults()) }
+
+func (c Change) decide(s State) (events, error) {
+	e := &eventv1.SettingsChanged{
+		KeptFinished:         changed(c.KeptFinished, s.KeptFinished),
+		AgingStepNs:          nanoseconds(changed(c.AgingStep, s.AgingStep)),
+		Policy:               changed(c.Policy, s.Policy),
+		ReconnectToleranceNs: nanoseconds(changed(c.ReconnectTolerance, s.ReconnectTolerance)),
+		OrphanAfterNs:        nanoseconds(changed(c.OrphanAfter, s.OrphanAfter)),
+	}
+	next := Evolve(s, e)
+	if next == s {
+		return nil, nil
+	}
+	if err := next.check(); err != nil {
+		return nil, err
+	}
+	return events{e}, nil
+}
+
+// changed returns what is to be set if it is not so already.
+func changed[T comparable](to *T, is T) *T {
+	if to == nil || *to == is {
+		return nil
+	}
+	return to
+}
+
+func nanoseconds(d *time.Duration) *int64 {
+	if d == nil {
+		return nil
+	}
+	ns := int64(*d)
+	return &ns
+}
+
+// check returns why the settings can't be, or nil.
+func (s State) check() error {
+	var wrong []fault.Field
+	add := func(location, format string, args ...any) {
+		wrong = append(wrong, fault.Field{Location: location, Message: fmt.Sprintf(format, args...)})
+	}
+	within := func(location string, d, least, most time.Duration) {
+		if d < least || d > most {
+			add(location, "%s can't be: %s to %s may be", event.Duration(d), event.Duration(least), event.Duration(most))
+		}
+	}
+	if s.KeptFinished > MaxKeptFinished {
+		add("kept_finished", "%d is too many: at most %d may be", s.KeptFinished, MaxKeptFinished)
+	}
+	within("aging_step", s.AgingStep, 0, MaxAgingStep)
+	if !slices.Contains(Policies, s.Policy) {
+		add("policy", "%q is not a policy: %s may be", event.Cut(s.Policy, 32), strings.Join(Policies, ", "))
+	}
+	within("reconnect_tolerance", s.ReconnectTolerance, MinReconnectTolerance, MaxReconnectTolerance)
+	within("orphan_after", s.OrphanAfter, s.ReconnectTolerance, MaxOrphanAfter)
+	return fault.Malformed("change", "the settings", wrong...)
+}
