@@ -1,0 +1,76 @@
+// Package keyring keeps the keys that must never be in the log: signing keys,
+// data keys, and small secrets of the server itself such as its authority's key.
+// Everything in it is sealed with one wrapping key, which comes from elsewhere.
+//
+// What is written is durable before the call returns, so that an event that
+// needs a key can be appended after it. Dropping a data key is final: what was
+// encrypted with it can't be read any more (crypto-shredding), once copies of
+// the file are useless too, which [File.Rotate] of the wrapping key sees to.
+package keyring
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+)
+
+// Limits of a keyring.
+const (
+	MaxName = 128     // bytes of a name
+	MaxBlob = 1 << 20 // bytes of a blob
+)
+
+// ErrClosed is the answer of a keyring that was closed.
+var ErrClosed = errors.New("keyring is closed")
+
+// MissingError says that a key is not there: it was never made, or it was
+// dropped, or the file that held it was lost.
+type MissingError struct{ Name string }
+
+func (e *MissingError) Error() string { return fmt.Sprintf("key %q is not in the keyring", e.Name) }
+
+// DamageError says that the keyring can't be read: its bytes are not what was
+// written, or it was sealed with another wrapping key.
+type DamageError struct{ Path, Reason string }
+
+func (e *DamageError) Error() string {
+	return fmt.Sprintf("cannot read the keyring %s: %s", e.Path, e.Reason)
+}
+
+// DataKey is a secret key of 256 bits. It prints as nothing of itself.
+type DataKey [32]byte
+
+// String hides the key.
+func (DataKey) String() string { return "***" }
+
+// GoString hides the key.
+func (DataKey) GoString() string { return "***" }
+
+// Keyring is the port. All methods are safe for concurrent use; those that
+// change something are durable when they return.
+type Keyring interface {
+	// SigningKey returns the newest signing key for a purpose, and makes one if
+	// there is none.
+	SigningKey(ctx context.Context, purpose string) (kid string, key ed25519.PrivateKey, err error)
+	// RotateSigningKey makes a new key for the purpose; the older ones stay valid
+	// for verifying.
+	RotateSigningKey(ctx context.Context, purpose string) (kid string, err error)
+	// VerifyKeys returns the public keys of a purpose by id, also older ones.
+	VerifyKeys(ctx context.Context, purpose string) (map[string]ed25519.PublicKey, error)
+
+	// CreateDataKey makes a data key under a new name. A name that is in use is an
+	// error: a key is never replaced.
+	CreateDataKey(ctx context.Context, name string) (DataKey, error)
+	// DataKey returns a data key, or *MissingError.
+	DataKey(ctx context.Context, name string) (DataKey, error)
+	// DropDataKey forgets a data key for ever; it is no error if it isn't there.
+	DropDataKey(ctx context.Context, name string) error
+
+	// GetBlob returns a small secret, or ok = false.
+	GetBlob(ctx context.Context, name string) (data []byte, ok bool, err error)
+	// PutBlob stores one, in place of what had the name.
+	PutBlob(ctx context.Context, name string, data []byte) error
+
+	Close() error
+}
