@@ -36,7 +36,7 @@ type Revoke struct{ Reason string }
 
 // Use binds a worker token to a key. The same key again yields nothing; another
 // one is refused, which is recorded once a key and at most MaxRefusals times, and
-// a fault after that. See State.UsedBy.
+// a fault after that. See State.Admits.
 type Use struct {
 	PublicKey []byte // Ed25519
 	WorkerID  string
@@ -108,12 +108,10 @@ func (c Use) decide(s *State) (events, error) {
 		})
 	case s.Status == None:
 		return events{&eventv1.WorkerTokenUsed{PublicKey: c.PublicKey, WorkerId: event.Cut(c.WorkerID, MaxName)}}, nil
-	case s.UsedBy(c.PublicKey):
-		return nil, nil
-	case s.Status != Used:
-		return nil, fault.Refuse("use", "token", "it is %s", s.Status)
+	case s.Status != Used || bytes.Equal(s.PublicKey, c.PublicKey):
+		return nil, s.Admits(c)
 	case len(s.refused) >= MaxRefusals || slices.ContainsFunc(s.refused, func(k []byte) bool { return bytes.Equal(k, c.PublicKey) }):
-		return nil, fault.Refuse("use", "token", "it was used with another key before")
+		return nil, s.Admits(c)
 	}
-	return events{&eventv1.WorkerTokenRefused{PublicKey: c.PublicKey, Reason: "it was used with another key before"}}, nil
+	return events{&eventv1.WorkerTokenRefused{PublicKey: c.PublicKey, Reason: usedBefore}}, nil
 }

@@ -7,7 +7,9 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/hodei-jobs/hodei/aggregates/event"
 	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
+	"github.com/hodei-jobs/hodei/aggregates/fault"
 )
 
 // State is what its events make of a token. The zero value is a token of which
@@ -28,12 +30,22 @@ type State struct {
 	refused [][]byte // keys that came with a used worker token; never changed in place
 }
 
-// UsedBy reports whether it is a worker token in the hands of the worker with this
-// key. Who has given Use asks this afterwards: that another key was refused is an
-// event too.
-func (s State) UsedBy(publicKey []byte) bool {
-	return s.Status == Used && len(publicKey) > 0 && bytes.Equal(s.PublicKey, publicKey)
+// Admits returns why a worker may not register by this token, or nil if the token
+// is in its hands. Who has given Use asks it of the state afterwards: that another
+// key came is recorded, so it is no fault of the command.
+func (s State) Admits(c Use) error {
+	switch {
+	case s.Status != Used:
+		return fault.Refuse("use", "token", "it is %s", s.Status)
+	case !bytes.Equal(s.PublicKey, c.PublicKey):
+		return fault.Refuse("use", "token", "%s", usedBefore)
+	case s.WorkerID != c.WorkerID:
+		return fault.Refuse("use", "token", "it was used for worker %s, not for %s", s.WorkerID, event.Cut(c.WorkerID, MaxName))
+	}
+	return nil
 }
+
+const usedBefore = "it was used with another key before"
 
 // Evolve returns the state after an event. It takes any event in any state. A
 // role this version doesn't know is Nobody.
