@@ -95,11 +95,9 @@ func (s *faultySegment) Write(frame []byte) error {
 // possible.
 func (s *faultySegment) Sync() error {
 	s.disk.mu.Lock()
-	slow, lucky := s.disk.random.IntN(4) == 0, s.disk.random.IntN(2) == 0
+	slow, lucky := time.Duration(s.disk.random.IntN(1000)-700), s.disk.random.IntN(2) == 0
 	s.disk.mu.Unlock()
-	if slow {
-		time.Sleep(50 * time.Millisecond)
-	}
+	time.Sleep(slow * time.Millisecond)
 	err := s.disk.alive()
 	if err == nil || lucky {
 		for _, frame := range s.pending {
@@ -241,7 +239,7 @@ func connect(ctx context.Context, s *server, agent *outbox.Outbox, works []*work
 		select {
 		case <-stop:
 			return
-		case <-time.After(time.Duration(random.IntN(300)) * time.Millisecond):
+		case <-time.After(time.Duration(random.IntN(2)*random.IntN(300)) * time.Millisecond):
 		}
 	}
 }

@@ -37,17 +37,18 @@ const (
 	backdate     = 24 * time.Hour      // for agents whose clocks are behind
 )
 
-// Keyring keeps what must survive a restart and must never be in the log.
+// Keyring keeps what must survive a restart and must never be in the log. Package
+// eventstore/keyring has one.
 type Keyring interface {
 	// GetBlob returns a named secret, or ok = false.
 	GetBlob(ctx context.Context, name string) (data []byte, ok bool, err error)
 	// PutBlob stores it durably.
 	PutBlob(ctx context.Context, name string, data []byte) error
-	// SigningKey returns the newest key for signing worker tokens, which it makes
-	// if there is none.
-	SigningKey(ctx context.Context) (kid string, key ed25519.PrivateKey, err error)
-	// VerifyingKey returns the public key with this id, or ok = false.
-	VerifyingKey(ctx context.Context, kid string) (key ed25519.PublicKey, ok bool, err error)
+	// SigningKey returns the newest key for a purpose, which it makes if there is
+	// none.
+	SigningKey(ctx context.Context, purpose string) (kid string, key ed25519.PrivateKey, err error)
+	// VerifyKeys returns the public keys of a purpose by id, also older ones.
+	VerifyKeys(ctx context.Context, purpose string) (map[string]ed25519.PublicKey, error)
 }
 
 // Pin is the SHA-256 of a public key's SubjectPublicKeyInfo.

@@ -11,6 +11,7 @@ import (
 
 const (
 	issuer        = "hodei"
+	purpose       = "worker-token" // of the keys in the keyring
 	maxTokenBytes = 8 << 10
 )
 
@@ -37,7 +38,7 @@ type wire struct {
 
 // IssueWorkerToken returns a token: a JWT signed with Ed25519. It is a secret.
 func (a *Authority) IssueWorkerToken(ctx context.Context, c Claims) (string, error) {
-	kid, key, err := a.config.Keyring.SigningKey(ctx)
+	kid, key, err := a.config.Keyring.SigningKey(ctx, purpose)
 	if err != nil {
 		return "", fmt.Errorf("cannot sign a worker token: %w", err)
 	}
@@ -70,10 +71,11 @@ func (a *Authority) Verify(ctx context.Context, token string) (Claims, error) {
 	var w wire
 	_, err := parser.ParseWithClaims(token, &w, func(t *jwt.Token) (any, error) {
 		kid, _ := t.Header["kid"].(string)
-		key, ok, err := a.config.Keyring.VerifyingKey(ctx, kid)
+		keys, err := a.config.Keyring.VerifyKeys(ctx, purpose)
 		if ring = err; err != nil {
 			return nil, err
 		}
+		key, ok := keys[kid]
 		if !ok {
 			return nil, errors.New("it is signed with an unknown key")
 		}
