@@ -1,0 +1,67 @@
+// Package placement decides which waiting job goes to which worker. [Plan] is
+// pure: the same queue, cluster, telemetry, settings and memory give the same
+// bindings, byte for byte, so that a decision can be taken again from the log,
+// or history be planned under another policy.
+//
+// Gates hold back a namespace that is paused and a job whose retry isn't due;
+// the queue doesn't offer those. What it offers is planned class by class in
+// fair order: the class whose first job has the earliest key goes first. For a
+// class, filters say which workers can't take its jobs and why, a scorer says
+// which of the others is best.
+//
+// A class that fits nowhere sleeps until a worker gains room or joins on which
+// it could fit. A [Memory] holds the sleepers, the classes that were left over
+// when the pass was full, and the workers that have room. So a pass reads only
+// what lies after the one before: its cost grows with the free slots and what is
+// new, never with the backlog.
+package placement
+
+import (
+	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
+	"github.com/hodei-jobs/hodei/aggregates/id"
+	"github.com/hodei-jobs/hodei/aggregates/resource"
+	"github.com/hodei-jobs/hodei/aggregates/settings"
+	"github.com/hodei-jobs/hodei/eventstore"
+	"github.com/hodei-jobs/hodei/projections/cluster"
+	"github.com/hodei-jobs/hodei/projections/queue"
+	"github.com/hodei-jobs/hodei/projections/telemetry"
+)
+
+const (
+	// Version of the plan, recorded in each decision. It changes whenever the
+	// same input could give other bindings.
+	Version = 1
+
+	// MaxBindings is the most one pass binds. What is left over is planned in the
+	// next, on a World that includes these.
+	MaxBindings = 256
+
+	keptCandidates = 3 // of a decision
+)
+
+// Input is what a plan is made from. All of it is read only.
+type Input struct {
+	Position  eventstore.Position // of the World that queue and cluster belong to
+	Queue     *queue.Queue
+	Cluster   *cluster.Cluster
+	Settings  settings.State
+	Telemetry *telemetry.View // nil if nothing has been reported
+	Limit     int             // of bindings; 0 is MaxBindings
+}
+
+// Binding gives a job's attempt to a worker.
+type Binding struct {
+	Job      id.ID
+	Attempt  uint32
+	Worker   id.ID
+	Decision *eventv1.Decision
+}
+
+// Node is a worker as placement sees it: what it is and the room it has now.
+type Node struct {
+	cluster.Node
+	Free resource.Amount // capacity less the greater of what is reserved and what is used
+}
+
+// Class is what the filters and scorers look at: what jobs ask for.
+type Class = queue.Demand

@@ -1,0 +1,137 @@
+package commands
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/hodei-jobs/hodei/aggregates/event"
+	"github.com/hodei-jobs/hodei/aggregates/fault"
+	"github.com/hodei-jobs/hodei/aggregates/id"
+	"github.com/hodei-jobs/hodei/aggregates/idempotency"
+	"github.com/hodei-jobs/hodei/aggregates/job"
+	"github.com/hodei-jobs/hodei/aggregates/namespace"
+	"github.com/hodei-jobs/hodei/aggregates/spec"
+	"github.com/hodei-jobs/hodei/eventstore"
+)
+
+// Submission asks for a job.
+type Submission struct {
+	Spec spec.Spec
+	Key  string // idempotency key, of the spec's namespace; empty is none
+}
+
+// Submitted is what became of a submission.
+type Submitted struct {
+	ID       id.ID
+	Position eventstore.Position // of the job's submission
+	Existing bool                // the key had been used for the same submission before: it is that job
+	Err      error               // why there is no job
+}
+
+// SubmitJobs submits jobs, each by itself. A submission with a key that was used
+// for the same submission within the last 7 days gives that job; a key that was
+// used for another is a Conflict.
+func (s *Service) SubmitJobs(ctx context.Context, c Caller, submissions []Submission) []Submitted {
+	done := make([]Submitted, len(submissions))
+	builds := make([]build, len(submissions))
+	for i := range submissions {
+		builds[i] = s.submission(&submissions[i], &done[i])
+	}
+	for i, a := range s.writeEach(ctx, c, builds) {
+		switch {
+		case a.err != nil:
+			done[i] = Submitted{Err: a.err}
+		case !done[i].Existing:
+			done[i].Position = a.position
+		}
+	}
+	return done
+}
+
+// submission builds the append of a new job: its first event, and the use of its
+// key. A clash of the job's id is a conflict as any other, and each try takes a
+// new id.
+func (s *Service) submission(sub *Submission, done *Submitted) build {
+	namespace := cmp.Or(sub.Spec.Namespace, spec.DefaultNamespace)
+	return func(ctx context.Context, u *unit) error {
+		*done = Submitted{}
+		if err := s.requireNamespace(ctx, namespace); err != nil {
+			return err
+		}
+		i, err := s.NewID()
+		if err != nil {
+			return err
+		}
+		done.ID = i
+		if sub.Key != "" {
+			existing, err := s.useKey(ctx, u, sub, namespace, i)
+			if err != nil {
+				return err
+			}
+			if existing != 0 {
+				return s.existing(ctx, existing, done)
+			}
+		}
+		return create(ctx, u, s.jobs, jobStream(i), func(state job.State, _ mark) ([]proto.Message, error) {
+			return state.Decide(job.Submit{ID: i, Spec: sub.Spec})
+		})
+	}
+}
+
+// useKey adds the use of a key for job i to the unit, or returns the job that the
+// key stands for already.
+func (s *Service) useKey(ctx context.Context, u *unit, sub *Submission, namespace string, i id.ID) (existing id.ID, err error) {
+	if len(sub.Key) > idempotency.MaxKey {
+		return 0, fault.Malformed("submit", "job", fault.Field{
+			Location: "idempotency_key", Message: fmt.Sprintf("it has %d bytes, at most %d may be", len(sub.Key), idempotency.MaxKey),
+		})
+	}
+	digest := sha256.Sum256(sub.Spec.WithDefaults().Canonical())
+	use := idempotency.Use{JobIDs: []string{i.String()}, Digest: digest[:]}
+	stream := eventstore.StreamID(event.KeyStream(namespace, sub.Key))
+	state, err := decide(ctx, u, s.keys, stream, func(state idempotency.State, at mark) ([]proto.Message, error) {
+		use.Age = s.clock().Sub(time.Unix(0, at.time))
+		messages, err := state.Decide(use)
+		return messages, fault.About(err, sub.Key)
+	})
+	if err != nil || len(state.JobIDs) == 0 || state.JobIDs[0] == i.String() {
+		return 0, err
+	}
+	return id.Parse(state.JobIDs[0])
+}
+
+// existing answers a submission with the job that it was answered with before.
+func (s *Service) existing(ctx context.Context, i id.ID, done *Submitted) error {
+	records, err := s.store.ReadStream(ctx, nil, jobStream(i), 1, 1, eventstore.Forwards)
+	if err != nil {
+		return err
+	}
+	if len(records) == 0 {
+		return noJob("find", i)
+	}
+	*done = Submitted{ID: i, Position: records[0].Position, Existing: true}
+	return nil
+}
+
+// requireNamespace returns why nothing can be submitted to a namespace, or nil.
+// Namespaces are never removed. What can't be a namespace's name is left to the
+// check of the spec, which says all that is wrong.
+func (s *Service) requireNamespace(ctx context.Context, name string) error {
+	if spec.ValidNamespace(name) != nil {
+		return nil
+	}
+	exists := func(n namespace.State) bool { return n.Status != namespace.None }
+	state, err := look(ctx, s, s.namespaces, eventstore.StreamID(event.NamespaceStream(name)), exists)
+	if err != nil || exists(state) {
+		return err
+	}
+	return &fault.Error{
+		Kind: fault.NotFound, Op: "submit to", Subject: "namespace " + event.Printable(name), Reason: "there is no such namespace",
+		Help: "create it: hodei namespace set " + event.Printable(name),
+	}
+}
