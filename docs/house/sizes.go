@@ -12,7 +12,7 @@ const (
 	maxFileLines     = 400
 	maxFunctionLines = 70 // in tests without the rows of tables
 	maxFiles         = 15
-	maxExported      = 40 // top-level names
+	maxExported      = 40 // top-level names, a block of constants or variables counts as one
 )
 
 // manyFiles are packages with one file a command or a resource.
@@ -68,31 +68,36 @@ func functionLines(s source, function *ast.FuncDecl) int {
 	return lines
 }
 
+// exportedNames counts what a reader has to learn, as go doc lists it: types,
+// functions, and each block of constants or variables as one.
 func exportedNames(file *ast.File) int {
 	count := 0
-	add := func(names ...*ast.Ident) {
-		for _, name := range names {
-			if name.IsExported() {
-				count++
-			}
-		}
-	}
 	for _, decl := range file.Decls {
 		switch decl := decl.(type) {
 		case *ast.FuncDecl:
-			if decl.Recv == nil {
-				add(decl.Name)
+			if decl.Recv == nil && decl.Name.IsExported() {
+				count++
 			}
 		case *ast.GenDecl:
-			for _, spec := range decl.Specs {
-				switch spec := spec.(type) {
-				case *ast.TypeSpec:
-					add(spec.Name)
-				case *ast.ValueSpec:
-					add(spec.Names...)
-				}
-			}
+			count += exportedInBlock(decl)
 		}
 	}
 	return count
+}
+
+func exportedInBlock(block *ast.GenDecl) int {
+	types, values := 0, 0
+	for _, spec := range block.Specs {
+		switch spec := spec.(type) {
+		case *ast.TypeSpec:
+			if spec.Name.IsExported() {
+				types++
+			}
+		case *ast.ValueSpec:
+			if slices.ContainsFunc(spec.Names, (*ast.Ident).IsExported) {
+				values = 1
+			}
+		}
+	}
+	return types + values
 }
