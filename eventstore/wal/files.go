@@ -114,8 +114,24 @@ func (Disk) Mkdir(dir string) error       { return os.Mkdir(dir, dirMode) }
 func (Disk) Rename(from, to string) error { return os.Rename(from, to) }
 func (Disk) Remove(path string) error     { return os.RemoveAll(path) }
 
+// finalError marks a failure that ends the log whatever its cause: what it left
+// on disk isn't known.
+type finalError struct{ error }
+
+func (e finalError) Unwrap() error { return e.error }
+
+// full reports whether err says that the disk had no room for something that
+// was then not done.
 func full(err error) bool {
-	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+	var final finalError
+	return (errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)) && !errors.As(err, &final)
+}
+
+func (l *Log) syncDir(dir string) error {
+	if err := l.files.SyncDir(dir); err != nil {
+		return finalError{err}
+	}
+	return nil
 }
 
 // LockedError says that another process has the folder open.

@@ -38,9 +38,9 @@ func (l *Log) writeNote(path, magic string, payload []byte) error {
 		return errors.Join(err, l.files.Remove(temp))
 	}
 	if err := l.files.Rename(temp, path); err != nil {
-		return err
+		return finalError{err}
 	}
-	return l.files.SyncDir(filepath.Dir(path))
+	return l.syncDir(filepath.Dir(path))
 }
 
 // readNote returns a note's payload; ok is false if there is no such file.

@@ -61,7 +61,7 @@ func (l *Log) recover(rec *Recovery) error {
 func (l *Log) settle(rec *Recovery, onDisk, torn bool) error {
 	if rec.Clean {
 		l.clean = true
-	} else if err := l.files.SyncDir(l.dir); err != nil { // a rename may have been all that happened
+	} else if err := l.syncDir(l.dir); err != nil { // a rename may have been all that happened
 		return err
 	}
 	if !onDisk {

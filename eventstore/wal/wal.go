@@ -132,7 +132,7 @@ func (l *Log) makeFolder() error {
 	if err := os.MkdirAll(l.dir, dirMode); err != nil {
 		return err
 	}
-	return l.files.SyncDir(filepath.Dir(l.dir))
+	return l.syncDir(filepath.Dir(l.dir))
 }
 
 func (l *Log) publish() {
@@ -175,7 +175,7 @@ func (l *Log) begin() error {
 		if err := l.files.Remove(filepath.Join(l.dir, cleanName)); err != nil {
 			return l.fail("remove "+cleanName, err)
 		}
-		if err := l.files.SyncDir(l.dir); err != nil {
+		if err := l.syncDir(l.dir); err != nil {
 			return l.fail("sync the log's folder", err)
 		}
 		l.clean = false
@@ -189,7 +189,7 @@ func (l *Log) begin() error {
 		}
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
-	if err := l.files.SyncDir(l.dir); err != nil {
+	if err := l.syncDir(l.dir); err != nil {
 		return l.fail("sync the log's folder", err)
 	}
 	return nil
@@ -209,7 +209,11 @@ func (l *Log) create() error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(segment.Sync(), l.files.SyncDir(temp))
+	if err = segment.Sync(); err != nil {
+		err = finalError{err}
+	} else {
+		err = l.syncDir(temp)
+	}
 	if err == nil {
 		err = l.files.Rename(temp, l.current.dir)
 	}

@@ -269,7 +269,7 @@ func TestFlippedBitAgreesWithTryingEach(t *testing.T) {
 }
 
 func TestFullMeansTheDisk(t *testing.T) {
-	if !full(fmt.Errorf("write: %w", unix.ENOSPC)) || full(unix.EIO) {
+	if !full(fmt.Errorf("write: %w", unix.ENOSPC)) || full(unix.EIO) || full(finalError{unix.ENOSPC}) {
 		t.Error("full disks are not told from broken ones")
 	}
 }
