@@ -69,21 +69,18 @@ const (
 
 // Causes of what happens to an attempt.
 const (
-	CauseExit              = "exit"
-	CauseSignal            = "signal"
-	CauseOutOfMemory       = "out_of_memory"
-	CauseCannotStart       = "cannot_start"
-	CauseDiskFull          = "disk_full"
-	CauseSecretUnavailable = "secret_unavailable"
-	CauseLogLost           = "log_lost"
-	CauseStoppedByWorker   = "stopped_by_worker" // a worker that ends stopped it, nobody else had asked for that
+	CauseExit              = "exit" // of Finish; spec.Causes has the others
+	causeCannotStart       = "cannot_start"
+	causeDiskFull          = "disk_full"
+	causeSecretUnavailable = "secret_unavailable"
+	causeStoppedByWorker   = "stopped_by_worker" // a worker that ends stopped it, nobody else had asked for that
 
 	CauseWorkerLost       = "worker_lost"       // of Lose: the worker was silent for too long
 	CauseUnknownToWorker  = "unknown_to_worker" // the worker is there and does not have the attempt
 	CauseWorkerTerminated = "worker_terminated"
 
 	CauseBackoffOver     = "backoff_over" // of Requeue: a retry's delay is over
-	CauseNotStarted      = "not_started"
+	causeNotStarted      = "not_started"
 	CauseRefusedByWorker = "refused_by_worker"
 )
 
@@ -99,7 +96,7 @@ type Finish struct {
 	Worker  string
 	Outcome string // one of the outcomes
 	Cause   string // of a failure; none or a malformed one is CauseExit
-	Detail  string // words of the agent, cut to MaxDetail bytes
+	Detail  string // words of the agent, cut to maxDetail bytes
 	Step    uint32 // the step that decided it; 0 if none did
 	Ending  *eventv1.Ending
 }
@@ -107,7 +104,7 @@ type Finish struct {
 // RequestCancel asks for the job's end. One that does not run is cancelled at
 // once, a running one when its worker has stopped it.
 type RequestCancel struct {
-	Reason string // at most MaxReason bytes
+	Reason string // at most maxReason bytes
 }
 
 // Lose gives up a live attempt whose worker is gone. One that has not started
@@ -130,5 +127,5 @@ type Expire struct {
 type Requeue struct {
 	Attempt uint32
 	Cause   string // one of the causes of Requeue
-	Detail  string // cut to MaxDetail bytes
+	Detail  string // cut to maxDetail bytes
 }

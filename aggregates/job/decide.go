@@ -109,14 +109,14 @@ func (c RequestCancel) decide(s *State) (events, error) {
 	switch {
 	case s.Status == None:
 		return nil, missing("cancel")
-	case len(c.Reason) > MaxReason:
-		return nil, malformed("cancel", "reason", "it has %d bytes, at most %d may be", len(c.Reason), MaxReason)
+	case len(c.Reason) > maxReason:
+		return nil, malformed("cancel", "reason", "it has %d bytes, at most %d may be", len(c.Reason), maxReason)
 	case s.Status == Cancelled, s.Status == Running && s.CancelRequested:
 		return nil, nil
 	case s.Status.Terminal():
 		return nil, s.refuse("cancel", "it is %s", s.Status)
 	}
-	reason := event.Cut(c.Reason, MaxReason)
+	reason := event.Cut(c.Reason, maxReason)
 	requested := &eventv1.JobCancelRequested{Reason: reason, Signal: s.Signal, GraceNs: int64(s.Grace)}
 	if s.Status == Running {
 		return events{requested}, nil
@@ -131,7 +131,7 @@ func (c Lose) decide(s *State) (events, error) {
 	cause := event.Code(c.Cause, CauseWorkerLost)
 	switch {
 	case s.Status == Bound:
-		return s.giveUp(CauseNotStarted, cause), nil
+		return s.giveUp(causeNotStarted, cause), nil
 	case s.CancelRequested:
 		return events{s.cancellation(s.cancelReason, nil)}, nil
 	}
@@ -172,7 +172,7 @@ func (c Requeue) decide(s *State) (events, error) {
 	if s.Status != Bound {
 		return nil, s.refuse("requeue", "attempt %d has started", c.Attempt)
 	}
-	return s.giveUp(event.Code(c.Cause, CauseNotStarted), event.Cut(c.Detail, MaxDetail)), nil
+	return s.giveUp(event.Code(c.Cause, causeNotStarted), event.Cut(c.Detail, maxDetail)), nil
 }
 
 // resume ends the delay of a retry.
@@ -184,7 +184,7 @@ func (s *State) resume(c Requeue) (events, error) {
 	case c.Attempt < next || s.Status != Pending || !s.Backoff:
 		return nil, nil
 	}
-	return events{&eventv1.JobRequeued{Attempt: next, Cause: CauseBackoffOver, Detail: event.Cut(c.Detail, MaxDetail)}}, nil
+	return events{&eventv1.JobRequeued{Attempt: next, Cause: CauseBackoffOver, Detail: event.Cut(c.Detail, maxDetail)}}, nil
 }
 
 // giveUp gives up the bound attempt, which never ran. A job that no worker will
@@ -192,22 +192,22 @@ func (s *State) resume(c Requeue) (events, error) {
 func (s *State) giveUp(cause, detail string) events {
 	reason := ""
 	switch {
-	case cause == CauseRefusedByWorker && s.refusals+1 >= MaxRefusals:
+	case cause == CauseRefusedByWorker && s.refusals+1 >= maxRefusals:
 		reason = "workers have refused it too often; the last one: " + detail
-	case s.unstarted+1 >= MaxUnstarted:
+	case s.unstarted+1 >= maxUnstarted:
 		reason = "too many attempts never ran; the last one: " + words(cause, detail)
 	default:
 		return events{&eventv1.JobRequeued{Attempt: s.Attempt + 1, Cause: cause, Detail: detail}}
 	}
 	return events{&eventv1.JobFailed{
-		Attempt: s.Attempt, WorkerId: s.Worker, Cause: CauseCannotStart, Detail: event.Cut(reason, MaxDetail),
+		Attempt: s.Attempt, WorkerId: s.Worker, Cause: causeCannotStart, Detail: event.Cut(reason, maxDetail),
 	}}
 }
 
 // retries reports whether the job is tried again after a cause.
 func (s *State) retries(cause string) bool {
-	return s.Retry < s.Retries.Max && !s.CancelRequested &&
-		(len(s.Retries.On) == 0 || slices.Contains(s.Retries.On, cause))
+	return s.Retry < s.policy.most && !s.CancelRequested &&
+		(len(s.policy.on) == 0 || slices.Contains(s.policy.on, cause))
 }
 
 // again returns the end of an attempt, and the next one with it if there is one.
@@ -217,7 +217,7 @@ func (s *State) again(ended proto.Message, retried bool) events {
 	}
 	delay := s.delay()
 	next := &eventv1.JobRetryScheduled{
-		Attempt: s.Attempt + 1, Retry: s.Retry + 1, Max: s.Retries.Max, DelayNs: int64(delay),
+		Attempt: s.Attempt + 1, Retry: s.Retry + 1, Max: s.policy.most, DelayNs: int64(delay),
 	}
 	if delay > 0 {
 		return events{ended, next}
@@ -228,10 +228,10 @@ func (s *State) again(ended proto.Message, retried bool) events {
 // delay is Backoff before the first retry, twice as long before each that
 // follows, and never more than spec.MaxBackoff.
 func (s *State) delay() time.Duration {
-	d := s.Retries.Backoff
+	d := s.policy.backoff
 	for range s.Retry {
 		if d >= spec.MaxBackoff.Std()/2 {
-			return max(s.Retries.Backoff, spec.MaxBackoff.Std())
+			return max(s.policy.backoff, spec.MaxBackoff.Std())
 		}
 		d *= 2
 	}

@@ -48,7 +48,7 @@ func (c Finish) decide(s *State) (events, error) {
 	case a.end != open || c.Attempt != s.Attempt:
 		return s.refuseResult(c, a, refusedFinished), nil
 	case s.Status == Bound && reported == failed && neverRan(c.Cause):
-		return s.giveUp(CauseRefusedByWorker, event.Cut(words(c.Cause, c.Detail), MaxDetail)), nil
+		return s.giveUp(CauseRefusedByWorker, event.Cut(words(c.Cause, c.Detail), maxDetail)), nil
 	case s.Status == Bound:
 		return s.refuseResult(c, a, refusedNotStarted), nil
 	case s.Status != Running:
@@ -75,12 +75,12 @@ func (a attempt) taken(reported end) bool {
 
 // neverRan reports whether a failure's cause means that nothing was executed.
 func neverRan(cause string) bool {
-	return cause == CauseCannotStart || cause == CauseDiskFull || cause == CauseSecretUnavailable
+	return cause == causeCannotStart || cause == causeDiskFull || cause == causeSecretUnavailable
 }
 
 // refuseResult records that a result is refused, once an attempt and cause.
 func (s *State) refuseResult(c Finish, a attempt, cause string) events {
-	if a.refused&refusalBit(cause) != 0 || s.refused >= MaxRefusedResults {
+	if a.refused&refusalBit(cause) != 0 || s.refused >= maxRefusedResults {
 		return nil
 	}
 	return events{&eventv1.ResultRefused{
@@ -102,11 +102,11 @@ func (s *State) finish(c Finish, reported end) events {
 	}
 	cause := event.Code(c.Cause, CauseExit)
 	if reported == cancelled {
-		cause = CauseStoppedByWorker
+		cause = causeStoppedByWorker
 	}
 	retried := s.retries(cause)
 	return s.again(&eventv1.JobFailed{
-		Attempt: s.Attempt, WorkerId: s.Worker, Cause: cause, Detail: event.Cut(c.Detail, MaxDetail),
+		Attempt: s.Attempt, WorkerId: s.Worker, Cause: cause, Detail: event.Cut(c.Detail, maxDetail),
 		Ending: ending, Retried: retried, Step: step,
 	}, retried)
 }

@@ -18,7 +18,7 @@
 // never tried again.
 //
 // A job can fail without having started only by Requeue: when workers have refused
-// it MaxRefusals times in a row, or MaxUnstarted of its attempts never ran.
+// it maxRefusals times in a row, or maxUnstarted of its attempts never ran.
 //
 // State, Evolve and Decide are pure. A decision is idempotent: what has been
 // decided once yields nothing the second time.
@@ -28,11 +28,11 @@ import "fmt"
 
 // Bounds of what one job can append, beyond what its spec allows.
 const (
-	MaxRefusals       = 16   // assignments refused by workers in a row, before the job fails
-	MaxUnstarted      = 1000 // attempts that never ran, before the job fails
-	MaxRefusedResults = 16   // ResultRefused events
-	MaxReason         = 1024 // bytes of a user's reason
-	MaxDetail         = 1024 // bytes of an agent's words
+	maxRefusals       = 16   // assignments refused by workers in a row, before the job fails
+	maxUnstarted      = 1000 // attempts that never ran, before the job fails
+	maxRefusedResults = 16   // ResultRefused events
+	maxReason         = 1024 // bytes of a user's reason
+	maxDetail         = 1024 // bytes of an agent's words
 	maxCode           = 32   // bytes of a cause, state or signal
 )
 

@@ -24,10 +24,10 @@ type State struct {
 	Exclusive       bool
 	Steps           uint32 // how many it has
 	TimeLimit       time.Duration
-	Retries         Retries
 	Signal          string        // to stop it with
 	Grace           time.Duration // between Signal and KILL
 
+	policy       policy
 	cancelReason string
 	step         uint32 // the newest step of the newest attempt that began or ended
 	stepEnded    bool
@@ -39,11 +39,11 @@ type State struct {
 	past   []attempt // those before it, in order; never changed in place
 }
 
-// Retries is how often, after which causes and how soon a job is tried again.
-type Retries struct {
-	Max     uint32
-	On      []string // empty is every cause
-	Backoff time.Duration
+// policy is how often, after which causes and how soon a job is tried again.
+type policy struct {
+	most    uint32
+	on      []string // empty is every cause
+	backoff time.Duration
 }
 
 // attempt is what is remembered of one attempt, so that late reports of it find
@@ -122,8 +122,8 @@ func (s *State) submitted(e *eventv1.JobSubmitted) {
 	s.Name, s.Namespace = e.GetName(), e.GetNamespace()
 	s.Exclusive, s.Steps = e.GetExclusive(), e.GetSteps()
 	s.TimeLimit = time.Duration(e.GetTimeLimitNs())
-	s.Retries = Retries{
-		Max: e.GetRetries().GetMax(), On: e.GetRetries().GetOn(), Backoff: time.Duration(e.GetRetries().GetBackoffNs()),
+	s.policy = policy{
+		most: e.GetRetries().GetMax(), on: e.GetRetries().GetOn(), backoff: time.Duration(e.GetRetries().GetBackoffNs()),
 	}
 	s.Signal, s.Grace = e.GetCancel().GetSignal(), time.Duration(e.GetCancel().GetGraceNs())
 }

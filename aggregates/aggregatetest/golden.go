@@ -1,0 +1,99 @@
+package aggregatetest
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hodei-jobs/hodei/aggregates/event"
+	"github.com/hodei-jobs/hodei/aggregates/fault"
+
+	"google.golang.org/protobuf/proto"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew instead of comparing with them")
+
+// Golden compares a text with a file below testdata, or writes it there with
+// -update.
+func Golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v; write it with -update", err)
+	}
+	wantLines, gotLines := strings.Split(string(want), "\n"), strings.Split(got, "\n")
+	for i := range max(len(wantLines), len(gotLines)) {
+		w, g := line(wantLines, i), line(gotLines, i)
+		if w != g {
+			t.Errorf("%s:%d is\n  %s\nnot as golden\n  %s", path, i+1, g, w)
+		}
+	}
+}
+
+func line(lines []string, i int) string {
+	if i < len(lines) {
+		return lines[i]
+	}
+	return "(no line)"
+}
+
+// Case is a history, or a command, with its name.
+type Case[T any] struct {
+	Name string
+	Is   T
+}
+
+// Matrix writes what each command yields after each history as a table in
+// Markdown, and checks the laws on each field. In a field stand the types of the
+// events, "-" for nothing, or in italics the kind of the refusal.
+func (a Aggregate[S, C]) Matrix(t *testing.T, histories []Case[[]proto.Message], commands []Case[C]) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("| after |")
+	for _, c := range commands {
+		fmt.Fprintf(&b, " %s |", c.Name)
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(commands)) + "\n")
+	for _, h := range histories {
+		state := a.Fold(h.Is...)
+		fmt.Fprintf(&b, "| %s |", h.Name)
+		for _, c := range commands {
+			got, err := a.Decide(state, c.Is)
+			fmt.Fprintf(&b, " %s |", cell(got, err))
+			a.Laws(t, state, c.Is)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+func cell(events []proto.Message, err error) string {
+	var f *fault.Error
+	switch {
+	case errors.As(err, &f):
+		return "*" + f.Kind.String() + "*"
+	case err != nil:
+		return "**" + err.Error() + "**"
+	case len(events) == 0:
+		return "-"
+	}
+	var types []string
+	for _, m := range events {
+		types = append(types, event.TypeOf(m))
+	}
+	return strings.Join(types, ", ")
+}
