@@ -1,0 +1,166 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/hodei-jobs/hodei/eventstore"
+)
+
+const (
+	// publishEvents and publishEvery bound how old the published World can be
+	// while the runner is behind the log.
+	publishEvents = 256
+	publishEvery  = time.Millisecond
+
+	rebuildBatch = 4096 // records read at a time until the runner first caught up
+)
+
+// RunnerConfig says how a runner works.
+type RunnerConfig struct {
+	Logger *slog.Logger // nil discards
+}
+
+// Runner keeps a World up with the log and publishes it. One goroutine runs
+// [Runner.Run]; all other methods are safe for concurrent use, and those that
+// read never lock.
+type Runner struct {
+	publisher
+
+	store eventstore.Store
+	log   *slog.Logger
+	ready chan struct{} // closed when the World first includes all that was durable
+
+	// Owned by Run.
+	live      *World
+	buf       []*eventstore.Record
+	unseen    int       // records applied since the last publish
+	published time.Time // when that was
+}
+
+// NewRunner returns a runner of a store. Until it is ready its World is that of
+// the empty log.
+func NewRunner(store eventstore.Store, c RunnerConfig) *Runner {
+	log := c.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	r := &Runner{store: store, log: log, ready: make(chan struct{}), live: NewWorld()}
+	r.publish(r.live.Fork())
+	return r
+}
+
+// Ready returns a channel that is closed when the World first includes all that
+// was durable when Run began.
+func (r *Runner) Ready() <-chan struct{} { return r.ready }
+
+// Run makes the World from the newest usable snapshot and the records after it,
+// then follows the log until ctx ends, and saves a snapshot then. It returns nil
+// if ctx ended, else why the log can't be read. It is called once.
+func (r *Runner) Run(ctx context.Context) error {
+	saves := newSaver(r.store, r.log)
+	var saving sync.WaitGroup
+	saving.Go(saves.run)
+	err := r.follow(ctx, saves)
+	r.stop()
+	saves.finish(r.live)
+	saving.Wait()
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (r *Runner) follow(ctx context.Context, saves *saver) error {
+	begun := time.Now()
+	r.live = saves.load(ctx)
+	from := r.live.Position
+	head, next := r.store.Wait()
+	if err := r.rebuild(ctx, head); err != nil {
+		return err
+	}
+	r.log.Info("read models are ready", "position", uint64(head), "snapshot", uint64(from),
+		"jobs", r.live.Jobs.Len(), "took", time.Since(begun))
+	close(r.ready)
+	for {
+		saves.offer(r.World())
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		before := head
+		head, next = r.store.Wait()
+		if head == before { // the store has closed; it tells by an error
+			if _, _, err := r.store.ReadAll(ctx, nil, head+1, 1, eventstore.Filter{}); err != nil {
+				return fmt.Errorf("cannot follow the log: %w", err)
+			}
+			continue
+		}
+		if err := r.catchUp(ctx, head); err != nil {
+			return err
+		}
+	}
+}
+
+// rebuild applies all up to head and publishes only then.
+func (r *Runner) rebuild(ctx context.Context, head eventstore.Position) error {
+	for r.live.Position < head {
+		if err := r.apply(ctx, rebuildBatch); err != nil {
+			return err
+		}
+	}
+	r.show()
+	return nil
+}
+
+// catchUp applies all up to head. It publishes at head, and on the way as often
+// as promised.
+func (r *Runner) catchUp(ctx context.Context, head eventstore.Position) error {
+	r.published = time.Now()
+	for r.live.Position < head {
+		if err := r.apply(ctx, publishEvents-r.unseen); err != nil {
+			return err
+		}
+		if r.unseen >= publishEvents || r.live.Position >= head || time.Since(r.published) >= publishEvery {
+			r.show()
+		}
+	}
+	return nil
+}
+
+var errGap = errors.New("the store returned no record below its head")
+
+// apply takes up to limit further records into the live World.
+func (r *Runner) apply(ctx context.Context, limit int) error {
+	var err error
+	r.buf, _, err = r.store.ReadAll(ctx, r.buf[:0], r.live.Position+1, limit, eventstore.Filter{})
+	if err == nil && len(r.buf) == 0 {
+		err = errGap
+	}
+	if err != nil {
+		return fmt.Errorf("cannot follow the log after #%d: %w", r.live.Position, err)
+	}
+	for _, record := range r.buf {
+		r.live.ApplySafely(record, r.log)
+	}
+	r.unseen += len(r.buf)
+	clear(r.buf) // records need not outlive their place in the store
+	return nil
+}
+
+// show publishes the live World as it is.
+func (r *Runner) show() {
+	r.publish(r.live.Fork())
+	r.unseen, r.published = 0, time.Now()
+}
+
+// Lag returns how many events the published World is behind the log.
+func (r *Runner) Lag() int {
+	head, _ := r.store.Wait()
+	return int(max(head, r.World().Position) - r.World().Position)
+}

@@ -1,0 +1,288 @@
+package projections_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/hodei-jobs/hodei/aggregates/event"
+	"github.com/hodei-jobs/hodei/aggregates/fault"
+	"github.com/hodei-jobs/hodei/aggregates/id"
+	"github.com/hodei-jobs/hodei/eventstore"
+	"github.com/hodei-jobs/hodei/projections"
+	"github.com/hodei-jobs/hodei/projections/worldtest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// memory is the part of a store that a runner uses, over a log in memory of which
+// as much is durable as a test says.
+type memory struct {
+	eventstore.Store // nil: nothing else is called
+
+	mu        sync.Mutex
+	log       *worldtest.Log
+	head      eventstore.Position
+	next      chan struct{}
+	err       error
+	snapshots []eventstore.Snapshot
+	saved     chan eventstore.Position // nil: nobody asks
+}
+
+func newMemory() *memory { return &memory{log: worldtest.New(), next: make(chan struct{})} }
+
+// commit makes all of the log durable after change.
+func (m *memory) commit(change func(*worldtest.Log)) eventstore.Position {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change(m.log)
+	m.head = m.log.Head()
+	close(m.next)
+	m.next = make(chan struct{})
+	return m.head
+}
+
+func (m *memory) close(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.err = err
+	close(m.next)
+}
+
+func (m *memory) Wait() (eventstore.Position, <-chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.head, m.next
+}
+
+func (m *memory) ReadAll(_ context.Context, buf []*eventstore.Record, from eventstore.Position, limit int, _ eventstore.Filter) ([]*eventstore.Record, eventstore.Position, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err != nil {
+		return buf, from, m.err
+	}
+	to := min(m.head, from+eventstore.Position(limit)-1)
+	return append(buf, m.log.Records[from-1:to]...), to + 1, nil
+}
+
+func (m *memory) SaveSnapshot(_ context.Context, s eventstore.Snapshot, _ int) error {
+	m.mu.Lock()
+	m.snapshots = append(m.snapshots, s)
+	saved := m.saved
+	m.mu.Unlock()
+	if saved != nil {
+		saved <- s.Position
+	}
+	return nil
+}
+
+func (m *memory) LoadSnapshot(_ context.Context, _, version string, at eventstore.Position) (eventstore.Snapshot, bool, []error, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := len(m.snapshots) - 1; i >= 0; i-- {
+		if s := m.snapshots[i]; s.Version == version && (at == 0 || s.Position <= at) {
+			return s, true, nil, nil
+		}
+	}
+	return eventstore.Snapshot{}, false, nil, nil
+}
+
+// submissions appends n new jobs.
+func submissions(n int) func(*worldtest.Log) {
+	return func(l *worldtest.Log) {
+		for range n {
+			l.Add(event.JobStream(id.ID(l.Head()+1)), submitted())
+		}
+	}
+}
+
+// run runs a runner over a store and returns how to end it, which returns Run's
+// error.
+func run(t *testing.T, s eventstore.Store) (*projections.Runner, func() error) {
+	t.Helper()
+	r := projections.NewRunner(s, projections.RunnerConfig{Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	return r, sync.OnceValue(func() error { cancel(); return <-ended })
+}
+
+func TestRunnerFollowsTheLog(t *testing.T) {
+	m := newMemory()
+	m.commit(submissions(10_000))
+	r, stop := run(t, m)
+	<-r.Ready()
+	if w := r.World(); w.Position != 10_000 || w.Queue.Waiting() != 10_000 {
+		t.Fatalf("when ready the World is at #%d with %d waiting", w.Position, w.Queue.Waiting())
+	}
+	for range 100 {
+		head := m.commit(submissions(7))
+		if err := r.WaitFor(t.Context(), head); err != nil {
+			t.Fatal(err)
+		}
+		if w := r.World(); w.Position != head {
+			t.Fatalf("after waiting for #%d the World is at #%d", head, w.Position)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "the runner's World", r.World(), m.log.World())
+}
+
+func TestRunnerPublishesOnItsWay(t *testing.T) {
+	m := newMemory()
+	r, stop := run(t, m)
+	<-r.Ready()
+	_, next := r.Wait()
+	m.commit(submissions(1000))
+	seen := 0
+	for w, c := r.World(), next; w.Position < 1000; {
+		<-c
+		var before eventstore.Position = w.Position
+		if w, c = r.Wait(); w.Position > before+256 && seen == 0 && w.Position < 1000 {
+			t.Errorf("the World went from #%d to #%d in one step", before, w.Position)
+		}
+		seen++
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWaiting(t *testing.T) {
+	m := newMemory()
+	r, stop := run(t, m)
+	<-r.Ready()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.WaitFor(ctx, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("waiting without patience: %v", err)
+	}
+	var all sync.WaitGroup
+	for p := range eventstore.Position(300) {
+		all.Go(func() {
+			if err := r.WaitFor(t.Context(), p+1); err != nil || r.World().Position < p+1 {
+				t.Errorf("waited for #%d: %v, the World is at #%d", p+1, err, r.World().Position)
+			}
+		})
+	}
+	for range 30 {
+		m.commit(submissions(10))
+	}
+	all.Wait()
+	gone := make(chan error, 1)
+	go func() { gone <- r.WaitFor(t.Context(), 1_000_000) }()
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-gone; fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("who waited when the runner stopped was told: %v", err)
+	}
+}
+
+func TestRunnerSavesAndLoadsSnapshots(t *testing.T) {
+	m := newMemory()
+	m.saved = make(chan eventstore.Position)
+	m.commit(submissions(30_000))
+	r, stop := run(t, m)
+	<-r.Ready()
+	if p := <-m.saved; p != 30_000 {
+		t.Errorf("a snapshot was saved at #%d", p)
+	}
+	m.commit(submissions(3))
+	go stop()
+	if p := <-m.saved; p > 30_003 || p < 30_000 {
+		t.Errorf("at the end a snapshot was saved at #%d", p)
+	}
+	m.saved = nil
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	m.snapshots = append(m.snapshots, eventstore.Snapshot{Version: projections.Version, Position: 30_003, Data: []byte("nonsense")})
+	last := m.log.WorldAt(30_003)
+	m.log.Records[0] = nil // the rest suffices
+	r, stop = run(t, m)
+	<-r.Ready()
+	same(t, "the World from a snapshot and its tail", r.World(), last)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRunnerTellsWhyItCannotGoOn(t *testing.T) {
+	m := newMemory()
+	r, stop := run(t, m)
+	<-r.Ready()
+	broken := &eventstore.FailedError{Cause: errors.New("input/output error")}
+	gone := make(chan error, 1)
+	go func() { gone <- r.WaitFor(t.Context(), 5) }()
+	m.close(broken)
+	if err := <-gone; fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("who waited was told: %v", err)
+	}
+	_ = stop
+	var failed *eventstore.FailedError
+	if err := stop(); err != nil && !errors.As(err, &failed) {
+		t.Errorf("Run returned %v", err)
+	}
+}
+
+func TestPoisonedEventsDoNotStopTheStart(t *testing.T) {
+	m := newMemory()
+	m.commit(func(l *worldtest.Log) {
+		for _, typ := range event.Types() {
+			l.AddRaw("job-00000007", typ, []byte{0xff})
+			l.AddRaw(event.WorkerStream(id.ID(l.Head())), typ, []byte{0xff})
+			l.AddRaw(event.NamespaceStream(typ), typ, []byte{0xff})
+			l.AddRaw(event.SettingsStream()+typ, typ, []byte{0xff})
+			l.AddRaw("job-", typ, nil)
+			l.AddRaw(event.TokenStream(id.ID(l.Head())), typ, nil)
+		}
+		submissions(10)(l)
+	})
+	r, stop := run(t, m)
+	<-r.Ready()
+	if w := r.World(); w.Queue.Waiting() != 10 {
+		t.Errorf("%d wait, want 10", w.Queue.Waiting())
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "the World replayed", r.World(), m.log.World())
+}
+
+func TestAdmission(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		m.commit(submissions(projections.MaxLag))
+		r := projections.NewRunner(m, projections.RunnerConfig{}) // nobody runs it
+		if err := r.Admit(t.Context()); err != nil {
+			t.Errorf("at the limit: %v", err)
+		}
+		m.commit(submissions(1))
+		begun := time.Now()
+		if err := r.Admit(t.Context()); fault.KindOf(err) != fault.Busy || time.Since(begun) != projections.MaxAdmission {
+			t.Errorf("beyond it: %v after %s", err, time.Since(begun))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		admitted := make(chan error, 1)
+		go func() { admitted <- r.Admit(t.Context()) }()
+		synctest.Wait()
+		ended := make(chan error, 1)
+		go func() { ended <- r.Run(ctx) }()
+		if err := <-admitted; err != nil {
+			t.Errorf("when the World came after: %v", err)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,100 @@
+// Package workers is the read model behind lists and pages of workers: who they
+// are and what has become of them. What they have room for is in package
+// cluster, what they use in package telemetry.
+//
+// [Workers] is part of a World: its World changes it, readers share it once that
+// World is published. It has no lock; reading concurrently is safe, changing is
+// the owner's alone.
+package workers
+
+import (
+	"iter"
+
+	"github.com/tidwall/btree"
+
+	"github.com/hodei-jobs/hodei/aggregates/id"
+	"github.com/hodei-jobs/hodei/aggregates/resource"
+	"github.com/hodei-jobs/hodei/aggregates/worker"
+	"github.com/hodei-jobs/hodei/eventstore"
+)
+
+// KeptTerminated is how many terminated workers stay; those that ended first go.
+const KeptTerminated = 1000
+
+// Worker is what is known of a worker. It is shared and must not be changed.
+// Times are ns since 1970.
+type Worker struct {
+	ID     id.ID
+	Status worker.Status
+	Since  int64               // it has that status
+	Last   eventstore.Position // of the event that gave it its status
+
+	Name      string
+	OS, Arch  string
+	Version   string // of its agent
+	Labels    resource.Labels
+	Capacity  resource.Amount
+	Provider  string
+	Pool      string
+	TokenID   string
+	Handle    string // the provider's own name for it
+	PublicKey []byte // Ed25519; nil until it registered
+	Instance  []byte // of the agent's process whose session is or was the newest
+	Epoch     uint64 // of that session
+
+	Cordoned bool
+	Draining bool
+	Deadline int64  // of the drain; 0 is none
+	LaunchBy int64  // until it has registered: when its launch has failed; 0 is never
+	Reason   string // of its last disconnection or of its end
+	Frozen   bool   // an event of it can't be understood; it will not change any more
+}
+
+// Registered reports whether it has proved its key, so that it may connect.
+func (w *Worker) Registered() bool { return w.PublicKey != nil }
+
+// Workers holds the workers.
+type Workers struct {
+	rows  *btree.Map[id.ID, *Worker]
+	ended *btree.Map[eventstore.Position, id.ID] // terminated, by Last
+}
+
+// New returns no workers.
+func New() *Workers {
+	return &Workers{
+		rows:  new(btree.Map[id.ID, *Worker]),
+		ended: new(btree.Map[eventstore.Position, id.ID]),
+	}
+}
+
+// Fork returns workers that share everything with ws until one of the two is
+// changed. It takes constant time and writes ws, so forks of the same must not be
+// made at the same time.
+func (ws *Workers) Fork() *Workers { return &Workers{ws.rows.Copy(), ws.ended.Copy()} }
+
+// Len returns how many workers are here.
+func (ws *Workers) Len() int { return ws.rows.Len() }
+
+// Get returns a worker.
+func (ws *Workers) Get(i id.ID) (*Worker, bool) { return ws.rows.Get(i) }
+
+// All returns the workers by id.
+func (ws *Workers) All() iter.Seq[*Worker] {
+	return func(yield func(*Worker) bool) {
+		ws.rows.Scan(func(_ id.ID, w *Worker) bool { return yield(w) })
+	}
+}
+
+// Set puts a worker in, in place of the one with its id, and keeps w. Only the
+// World calls it.
+func (ws *Workers) Set(w *Worker) {
+	ws.rows.Set(w.ID, w)
+	if w.Status != worker.Terminated {
+		return
+	}
+	ws.ended.Set(w.Last, w.ID)
+	for ws.ended.Len() > KeptTerminated {
+		_, oldest, _ := ws.ended.PopMin()
+		ws.rows.Delete(oldest)
+	}
+}
