@@ -26,12 +26,26 @@ type Aggregate[S, C any] struct {
 	Decide func(S, C) ([]proto.Message, error)
 }
 
-// Row is one sentence: given what has happened, when this is asked, then that.
+// Row is one sentence: given what has happened, when this is asked, then that. A
+// test defines a type of its own from it, so that rows are written without the
+// fields' names:
+//
+//	type row aggregatetest.Row[job.Command]
 type Row[C any] struct {
 	Name  string
 	Given []proto.Message
 	When  C
 	Then  Outcome
+}
+
+// rows are types that are defined from Row.
+type rows[C any] interface {
+	~struct {
+		Name  string
+		Given []proto.Message
+		When  C
+		Then  Outcome
+	}
 }
 
 // Outcome is what a decision must yield.
@@ -53,9 +67,10 @@ func Nothing() Outcome { return Outcome{} }
 func Refused(text string) Outcome { return Outcome{refused: text} }
 
 // Run checks each row and the laws on it.
-func (a Aggregate[S, C]) Run(t *testing.T, rows []Row[C]) {
+func Run[S, C any, R rows[C]](t *testing.T, a Aggregate[S, C], table []R) {
 	t.Helper()
-	for _, r := range rows {
+	for _, r := range table {
+		r := Row[C](r)
 		t.Run(r.Name, func(t *testing.T) {
 			state := a.Fold(r.Given...)
 			got, err := a.Decide(state, r.When)

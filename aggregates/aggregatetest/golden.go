@@ -57,6 +57,9 @@ type Case[T any] struct {
 	Is   T
 }
 
+// Named returns a case.
+func Named[T any](name string, is T) Case[T] { return Case[T]{name, is} }
+
 // Matrix writes what each command yields after each history as a table in
 // Markdown, and checks the laws on each field. In a field stand the types of the
 // events, "-" for nothing, or in italics the kind of the refusal.

@@ -41,7 +41,7 @@ func (c Finish) decide(s *State) (events, error) {
 		return nil, s.refuse("finish", "there was no attempt %d, the newest is %d", c.Attempt, s.Attempt)
 	case a.worker != c.Worker:
 		return nil, s.refuse("finish", "attempt %d was given to worker %s, not to %s", c.Attempt, a.worker, event.Cut(c.Worker, maxCode))
-	case a.taken(reported):
+	case a.took(c, reported):
 		return nil, nil
 	case a.end == given || a.end == lost:
 		return s.refuseResult(c, a, refusedFenced), nil
@@ -61,10 +61,20 @@ var outcomes = map[string]end{
 	OutcomeSucceeded: succeeded, OutcomeFailed: failed, OutcomeCancelled: cancelled, OutcomeTimedOut: timedOut,
 }
 
-// taken reports whether an attempt's end is what a report of it leads to: a
-// report may come again.
-func (a attempt) taken(reported end) bool {
+// Took reports whether a worker's report counts: the attempt has ended as the
+// report leads to, now or when it came before.
+func (s State) Took(c Finish) bool {
+	a, ok := s.attempt(c.Attempt)
+	reported, known := outcomes[c.Outcome]
+	return ok && known && a.worker == c.Worker && a.took(c, reported)
+}
+
+// took reports whether the attempt's end is what a report of it leads to: a report
+// may come again.
+func (a attempt) took(c Finish, reported end) bool {
 	switch a.end {
+	case given:
+		return reported == failed && neverRan(c.Cause)
 	case failed:
 		return reported == failed || reported == cancelled // a worker's own stop is a failure
 	case cancelled:
