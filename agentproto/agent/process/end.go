@@ -22,6 +22,7 @@ type Exit struct {
 	Code   int    // of the main process; -1 if a signal ended it
 	Signal string // that ended the main process, such as KILL; else empty
 
+	Stopped     bool // Signal or Kill was called before the main process ended
 	OutOfMemory bool // the kernel killed one of its processes for lack of memory
 
 	Killed  int  // descendants that outlived the main process and had to be killed
@@ -55,15 +56,19 @@ func (p *Process) awaitMain() {
 	for {
 		err := unix.Waitid(unix.P_PID, p.pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
 		if !errors.Is(err, unix.EINTR) {
-			return
+			break
 		}
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = true
 }
 
 func (p *Process) reap(exit *Exit) {
 	p.mu.Lock()
 	state, err := p.main.Wait()
 	p.reaped = true
+	exit.Stopped = p.stopped
 	killed := p.killed
 	p.mu.Unlock()
 	p.host.forget(p)

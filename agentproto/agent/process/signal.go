@@ -62,6 +62,7 @@ func (p *Process) each(main func(), orphan func(pid int)) {
 	if p.reaped {
 		return
 	}
+	p.stopped = p.stopped || !p.over
 	main()
 	orphans, known := p.host.list()
 	for _, pid := range orphans {

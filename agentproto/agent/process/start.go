@@ -41,9 +41,11 @@ type Process struct {
 
 	orphanCPU atomic.Int64 // ns, of its orphans that were reaped
 
-	mu     sync.Mutex
-	reaped bool // the pid may be a stranger's now
-	killed bool // Kill was called
+	mu      sync.Mutex
+	over    bool // the main process has ended
+	reaped  bool // and its pid may be a stranger's now
+	stopped bool // Signal or Kill was called before it ended
+	killed  bool // Kill was called
 }
 
 // StartError says why a program can't be run, in words for the job's page.
