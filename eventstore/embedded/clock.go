@@ -18,20 +18,31 @@ const (
 // logClock gives the records' times. It never goes back, runs as time passes
 // (by the monotonic clock), and drifts towards the wall clock.
 type logClock struct {
-	now     func() time.Time
+	now     func() (wall int64, passed time.Duration)
 	stepped func(by time.Duration)
 
 	mu   sync.Mutex // guards the rest; never held over anything that waits
-	last time.Time
+	last time.Duration
 	log  int64 // ns since 1970 UTC
 	off  int64 // how far the wall clock was ahead of log at last
 }
 
-// newLogClock continues a log whose last record has the time last.
-func newLogClock(now func() time.Time, last int64, stepped func(time.Duration)) *logClock {
-	t := now()
-	log := max(t.UnixNano(), last)
-	return &logClock{now: now, stepped: stepped, last: t, log: log, off: t.UnixNano() - log}
+// newLogClock continues a log whose last record has the time last. now returns
+// the wall clock, in ns since 1970 UTC, and the time passed since some moment.
+func newLogClock(now func() (int64, time.Duration), last int64, stepped func(time.Duration)) *logClock {
+	wall, passed := now()
+	log := max(wall, last)
+	return &logClock{now: now, stepped: stepped, last: passed, log: log, off: wall - log}
+}
+
+// bothClocks takes wall clock and passing time from one clock. One without
+// monotonic time, as tests have, can't be set without time passing.
+func bothClocks(now func() time.Time) func() (int64, time.Duration) {
+	start := now()
+	return func() (int64, time.Duration) {
+		t := now()
+		return t.UnixNano(), t.Sub(start)
+	}
 }
 
 // read returns log time and the wall clock, both in ns since 1970 UTC.
@@ -46,10 +57,10 @@ func (c *logClock) read() (log, wall int64) {
 func (c *logClock) advance() (log, wall int64, step time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := c.now()
-	passed := max(0, int64(t.Sub(c.last)))
-	c.last = t
-	off := t.UnixNano() - (c.log + passed)
+	wall, now := c.now()
+	passed := max(0, int64(now-c.last))
+	c.last = now
+	off := wall - (c.log + passed)
 	if by := time.Duration(off - c.off); by.Abs() > clockStep {
 		step = by
 	}
@@ -57,5 +68,5 @@ func (c *logClock) advance() (log, wall int64, step time.Duration) {
 	drift := max(-most, min(most, off))
 	c.log += passed + drift
 	c.off = off - drift
-	return c.log, t.UnixNano(), step
+	return c.log, wall, step
 }

@@ -237,14 +237,14 @@ func (x *indexer) prepare(ctx context.Context) {
 	if err == nil {
 		err = x.catchUp(ctx, ix)
 	}
-	for err != nil && ctx.Err() == nil {
+	for err != nil && ctx.Err() == nil && x.store.Err() == nil {
 		x.logger.Warn("index cannot be used and is made anew from the log", "error", err)
 		if ix, err = x.renew(ctx, ix); err != nil {
 			x.state.Store(&indexState{index: ix, refuse: "its index cannot be made: " + err.Error()})
 			x.pause(ctx)
 		}
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || x.store.Err() != nil { // closed, or the log itself is damaged
 		return
 	}
 	x.files.scrubbed()
@@ -321,7 +321,7 @@ func (x *indexer) catchUp(ctx context.Context, ix index.Index) error {
 			err = ctx.Err()
 		}
 		if err != nil {
-			return err
+			return x.store.stop(err)
 		}
 		f, err := decode(w)
 		if err != nil {

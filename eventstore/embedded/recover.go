@@ -40,7 +40,7 @@ type Report struct {
 // written, or lost records that something else in the folder knows of;
 // *wal.LockedError if another process has it open.
 func Open(ctx context.Context, cfg Config) (*Store, Report, error) {
-	return open(ctx, cfg, openIndex)
+	return open(ctx, cfg, index.Open)
 }
 
 func open(ctx context.Context, cfg Config, openDB func(string) (index.Index, error)) (*Store, Report, error) {
@@ -172,7 +172,7 @@ func (s *Store) openRest(ctx context.Context, cfg Config, openDB func(string) (i
 		report.Notes = append(report.Notes, "the index is made anew from the log: "+why)
 		s.index.state.Store(&indexState{index: ix, refuse: "its index is made anew from the log", cause: errors.New(why)})
 	}
-	s.clock = newLogClock(cfg.Clock, t.time, cfg.ClockStepped)
+	s.clock = newLogClock(bothClocks(cfg.Clock), t.time, cfg.ClockStepped)
 	s.space = newSpace(cfg)
 	if err := s.space.allocate(); err != nil {
 		report.Notes = append(report.Notes, "no room is held in reserve for a full disk: "+err.Error())
@@ -226,6 +226,7 @@ func (s *Store) waitReady(ctx context.Context) {
 	defer timer.Stop()
 	select {
 	case <-s.index.ready:
+	case <-s.failed:
 	case <-timer.C:
 	case <-ctx.Done():
 	}

@@ -2,54 +2,46 @@ package embedded
 
 import (
 	"context"
-	"slices"
-	"sync"
+	"fmt"
+	"path/filepath"
 
 	"github.com/hodei-jobs/hodei/eventstore"
+	"github.com/hodei-jobs/hodei/eventstore/embedded/snapshot"
 )
 
-type snapshots struct {
-	mu     sync.Mutex
-	byName map[string][]eventstore.Snapshot
-}
-
-func (s *Store) openSnapshots(eventstore.Position) error {
-	s.snaps.byName = make(map[string][]eventstore.Snapshot)
-	return nil
+// openSnapshots opens the folder of snapshots and holds it against the log: one
+// at a position that the log has not reached proves that the log lost records.
+func (s *Store) openSnapshots(head eventstore.Position) (err error) {
+	if s.snaps, err = snapshot.Open(filepath.Join(s.dir, snapshotsDir)); err != nil {
+		return err
+	}
+	highest, err := s.snaps.Highest()
+	if err == nil && highest > head {
+		err = s.refuse(head, fmt.Sprintf("the log ends at #%d, but there is a snapshot of #%d", head, highest), lostHelp)
+	}
+	return err
 }
 
 // SaveSnapshot implements [eventstore.Snapshots].
-func (s *Store) SaveSnapshot(ctx context.Context, snap eventstore.Snapshot, keep int) error {
-	chain, err := s.ChainAt(ctx, snap.Position)
-	if err != nil {
+func (s *Store) SaveSnapshot(ctx context.Context, snap eventstore.Snapshot, keep int) (err error) {
+	if snap.Chain, err = s.ChainAt(ctx, snap.Position); err != nil {
 		return err
 	}
-	snap.Chain = chain
-	s.snaps.mu.Lock()
-	defer s.snaps.mu.Unlock()
-	all := append(s.snaps.byName[snap.Name], snap)
-	s.snaps.byName[snap.Name] = all[max(0, len(all)-keep):]
-	return nil
+	return s.snaps.Save(ctx, snap, keep)
 }
 
 // LoadSnapshot implements [eventstore.Snapshots].
-func (s *Store) LoadSnapshot(_ context.Context, name, version string, at eventstore.Position) (eventstore.Snapshot, bool, []error, error) {
-	s.snaps.mu.Lock()
-	defer s.snaps.mu.Unlock()
-	for _, snap := range slices.Backward(s.snaps.byName[name]) {
-		if snap.Version == version && (at == 0 || snap.Position <= at) {
-			return snap, true, nil, nil
+func (s *Store) LoadSnapshot(ctx context.Context, name, version string, at eventstore.Position) (eventstore.Snapshot, bool, []error, error) {
+	return s.snaps.Load(ctx, name, version, at, func(snap eventstore.Snapshot) error {
+		chain, err := s.ChainAt(ctx, snap.Position)
+		if err == nil && chain != snap.Chain {
+			err = fmt.Errorf("snapshot %s of #%d is of another log: its chain is %s, the log's %s", name, snap.Position, snap.Chain, chain)
 		}
-	}
-	return eventstore.Snapshot{}, false, nil, nil
+		return err
+	})
 }
 
 // ListSnapshots implements [eventstore.Snapshots].
-func (s *Store) ListSnapshots(_ context.Context, name string) (at []eventstore.Position, err error) {
-	s.snaps.mu.Lock()
-	defer s.snaps.mu.Unlock()
-	for _, snap := range s.snaps.byName[name] {
-		at = append(at, snap.Position)
-	}
-	return at, nil
+func (s *Store) ListSnapshots(ctx context.Context, name string) ([]eventstore.Position, error) {
+	return s.snaps.List(ctx, name)
 }

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/hodei-jobs/hodei/eventstore"
+	"github.com/hodei-jobs/hodei/eventstore/embedded/snapshot"
 	"github.com/hodei-jobs/hodei/eventstore/wal"
 )
 
@@ -72,7 +73,7 @@ type Store struct {
 	heads  *heads
 	tail   atomic.Pointer[tail]
 	blocks blocks
-	snaps  snapshots
+	snaps  *snapshot.Store
 
 	// writing is held by the writer for each frame, and by the indexer when it
 	// changes what the writer believes. Readers never take it.
