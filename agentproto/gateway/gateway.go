@@ -1,0 +1,175 @@
+// Package gateway is the server's side of the Hodei Worker Protocol. It lets
+// agents in, tells each what the World says it owes, and turns what agents report
+// into commands, log bytes and telemetry.
+//
+//	agent ──▶ receiver ─┬─▶ chunks ─────▶ joblog ──▶ durable offsets ─┐
+//	                    ├─▶ beats ──────▶ telemetry                   │
+//	                    └─▶ the attempt's line of work ─▶ commands    │
+//	                                          │                       ▼
+//	World ─▶ owes: what is, against what the session was told ─▶ sender ──▶ agent
+//
+// A session is one stream of one agent. Its receiver never waits for a disk: what
+// needs an append stands in line at its attempt. Its sender is the only one that
+// sends. Its owes loop is level-triggered: it compares the World with what this
+// session was told, so a cut, a restart or a missed wake-up changes nothing.
+//
+// Identity comes only from the handshake. A job or attempt that is named in a
+// message must be the worker's own.
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/hodei-jobs/hodei/agentproto/gateway/authority"
+	pb "github.com/hodei-jobs/hodei/agentproto/v1"
+	"github.com/hodei-jobs/hodei/aggregates/worker"
+	"github.com/hodei-jobs/hodei/commands"
+	"github.com/hodei-jobs/hodei/eventstore"
+	"github.com/hodei-jobs/hodei/projections"
+	"github.com/hodei-jobs/hodei/projections/joblog"
+	"github.com/hodei-jobs/hodei/projections/telemetry"
+)
+
+// Times and limits of a session.
+const (
+	Heartbeat = 5 * time.Second  // between beats, in both directions
+	Suspect   = 12 * time.Second // silence after which a side gives the session up
+
+	handshakeLimit = 10 * time.Second // from the call to Welcome
+	farewellLimit  = time.Second      // for the last message of a session
+	commandLimit   = 30 * time.Second // for one command; it is tried again
+
+	source        = "gateway" // in the metadata of what it causes
+	windowSession = 4 << 20   // unacknowledged log bytes of all attempts of a session
+
+	defaultAdmitRate  = 200 // handshakes a second
+	defaultAdmitBurst = 50
+)
+
+// Config says what a gateway works with. All fields but the last four are
+// required.
+type Config struct {
+	Commands  *commands.Service
+	Runner    *projections.Runner
+	Store     eventstore.Store // read to learn which workers' attempts changed
+	JobLog    *joblog.Log
+	Telemetry *telemetry.Table
+	Authority *authority.Authority
+
+	Clock     func() time.Time // the log's time, by which leases count; nil is time.Now
+	Logger    *slog.Logger     // nil is slog.Default
+	AdmitRate int              // handshakes let in a second; 0 is 200
+	Suspect   time.Duration    // 0 is 12 s; for tests
+}
+
+// Gateway implements WorkerServiceServer.
+type Gateway struct {
+	pb.UnimplementedWorkerServiceServer
+
+	config   Config
+	logger   *slog.Logger
+	admit    *admission
+	sessions sessions
+	running  sync.WaitGroup // sessions and their goroutines
+
+	context context.Context // of all sessions
+	stop    context.CancelCauseFunc
+}
+
+// New returns a gateway. It lets nobody in before [Gateway.Start].
+func New(c Config) *Gateway {
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.AdmitRate <= 0 {
+		c.AdmitRate = defaultAdmitRate
+	}
+	if c.Suspect <= 0 {
+		c.Suspect = Suspect
+	}
+	g := &Gateway{config: c, logger: c.Logger, admit: newAdmission(c.AdmitRate, defaultAdmitBurst)}
+	g.context, g.stop = context.WithCancelCause(context.Background())
+	return g
+}
+
+// Start records that the sessions of an earlier server have ended, then lets
+// agents in. The runner must be ready.
+func (g *Gateway) Start(ctx context.Context) error {
+	for w := range g.config.Runner.World().Workers.All() {
+		if w.Status != worker.Connected {
+			continue
+		}
+		_, err := g.config.Commands.DisconnectWorker(ctx, g.caller("system"), w.ID,
+			worker.Disconnect{Epoch: w.Epoch, Reason: reasonRestarted})
+		if err != nil && !final(err) {
+			return err
+		}
+	}
+	g.sessions.start()
+	return nil
+}
+
+// Run wakes sessions when the World changes for them, and ends the logs of
+// attempts that are over. It returns when ctx ends.
+func (g *Gateway) Run(ctx context.Context) error {
+	var loops sync.WaitGroup
+	loops.Go(func() { g.endLogs(ctx) })
+	err := g.follow(ctx)
+	loops.Wait()
+	return err
+}
+
+// Close ends all sessions, records that, and waits until that is done or ctx
+// ends. Agents keep their attempts and come back to the next server.
+func (g *Gateway) Close(ctx context.Context) error {
+	g.sessions.shut()
+	g.stop(errShutdown)
+	done := make(chan struct{})
+	go func() { g.running.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Sessions returns how many agents have a session.
+func (g *Gateway) Sessions() int { return g.sessions.count() }
+
+// Connect is one session, from the agent's Hello to its end.
+func (g *Gateway) Connect(stream pb.WorkerService_ConnectServer) error {
+	if !g.sessions.begin(&g.running) {
+		return status.Error(codes.Unavailable, "the server is not serving agents")
+	}
+	defer g.running.Done()
+	s, err := g.handshake(stream)
+	err = again(err)
+	var refused *refusal
+	switch {
+	case errors.As(err, &refused):
+		g.logger.Info("agent refused", "code", refused.Code, "reason", refused.Reason)
+		return refused.tell(stream)
+	case err != nil:
+		return status.Error(codes.Unavailable, err.Error())
+	}
+	return s.run()
+}
+
+// caller is on whose behalf the gateway itself gives a command.
+func (g *Gateway) caller(actor string) commands.Caller {
+	c := commands.Caller{Actor: actor, Source: source}
+	rand.Read(c.RequestID[:])
+	return c
+}
