@@ -14,9 +14,12 @@ import (
 // It is the same each time.
 func Filled(typ string) proto.Message {
 	m := event.New(typ)
-	fill(m.ProtoReflect())
+	Fill(m)
 	return m
 }
+
+// Fill sets every field of a message, as Filled does.
+func Fill(m proto.Message) { fill(m.ProtoReflect()) }
 
 func fill(m protoreflect.Message) {
 	fields := m.Descriptor().Fields()

@@ -9,10 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/hodei-jobs/hodei/aggregates/event"
 	"github.com/hodei-jobs/hodei/aggregates/fault"
-
-	"google.golang.org/protobuf/proto"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew instead of comparing with them")
@@ -31,17 +31,23 @@ func Golden(t *testing.T, name, got string) {
 		}
 		return
 	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v; write it with -update", err)
-	}
-	wantLines, gotLines := strings.Split(string(want), "\n"), strings.Split(got, "\n")
+	wantLines, gotLines := strings.Split(Read(t, name), "\n"), strings.Split(got, "\n")
 	for i := range max(len(wantLines), len(gotLines)) {
 		w, g := line(wantLines, i), line(gotLines, i)
 		if w != g {
 			t.Errorf("%s:%d is\n  %s\nnot as golden\n  %s", path, i+1, g, w)
 		}
 	}
+}
+
+// Read returns a file below testdata.
+func Read(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatalf("%v; write it with -update", err)
+	}
+	return string(data)
 }
 
 func line(lines []string, i int) string {

@@ -55,7 +55,7 @@ func jobBound(e *eventv1.JobBound) string {
 	if others == nil {
 		return s
 	}
-	return s + "; " + strings.Join(others, ", ")
+	return s + "; " + strings.Join(others, "; ")
 }
 
 // refusal is "w2 has 1 CPU free, needs 2" where one worker was refused and it is
