@@ -41,20 +41,20 @@ func Explain(in Input, c queue.Class) Why {
 		if n.Gone {
 			continue
 		}
-		node := &Node{n, free(n.Capacity, n.Reserved, used(in.Telemetry, n.ID))}
+		node := nodeOf(n, in.Telemetry)
 		if n.Connected {
 			online++
 		}
-		why, refused := refusal(standing, c.Demand, node)
+		why, refused := refusal(standing, c.Demand, &node)
 		if !refused {
 			w.Fit++
-			why, refused = refusal(momentary, c.Demand, node)
+			why, refused = refusal(momentary, c.Demand, &node)
 		}
 		if !refused {
 			roomy++
 			continue
 		}
-		w.Workers = append(w.Workers, Verdict{n.ID, n.Name, why, lacks(c.Demand, node, why), node.Free})
+		w.Workers = append(w.Workers, Verdict{n.ID, n.Name, why, lacks(c.Demand, &node, why), node.Free})
 	}
 	switch {
 	case c.Paused:

@@ -65,8 +65,8 @@ func hasRoom(c Class, n *Node) (Reason, bool) {
 	return Busy, ok
 }
 
-// slot is what a job takes: at least one thousandth of a CPU, so that a worker
-// without free CPU takes none and needn't be looked at.
+// slot is the room a job must find: at least one thousandth of a CPU, so that a
+// worker without free CPU takes none and needn't be looked at.
 func slot(need resource.Amount) resource.Amount {
 	need.CPU = max(need.CPU, 1)
 	return need

@@ -60,7 +60,31 @@ type Binding struct {
 // Node is a worker as placement sees it: what it is and the room it has now.
 type Node struct {
 	cluster.Node
+	Used resource.Amount // as it was reported; nothing of its disk
 	Free resource.Amount // capacity less the greater of what is reserved and what is used
+}
+
+func nodeOf(n cluster.Node, v *telemetry.View) Node {
+	node := Node{Node: n}
+	if v != nil {
+		node.Used = v.Used(n.ID)
+	}
+	node.take(resource.Amount{})
+	return node
+}
+
+// take reserves what a job needs. What is used already is not the job's use, so
+// it only counts as far as it exceeds all that is reserved.
+func (n *Node) take(need resource.Amount) {
+	n.Reserved = n.Reserved.Add(need)
+	n.Free = n.Capacity.Sub(n.Reserved.Max(n.Used))
+}
+
+func reportedOffset(v *telemetry.View) uint64 {
+	if v == nil {
+		return 0
+	}
+	return v.Offset
 }
 
 // Class is what the filters and scorers look at: what jobs ask for.

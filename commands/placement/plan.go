@@ -85,7 +85,7 @@ func (p *planner) lookAtWorkers(previous Memory) (room resource.Amount) {
 		if !ok || !n.Open() {
 			continue
 		}
-		node := Node{n, free(n.Capacity, n.Reserved, used(p.in.Telemetry, w))}
+		node := nodeOf(n, p.in.Telemetry)
 		if node.Free.CPU == 0 {
 			continue
 		}
@@ -154,7 +154,9 @@ func (p *planner) bindFirst(s sleeper) bool {
 	if worker == nil {
 		return false
 	}
-	p.take(worker, s.need)
+	if worker.take(line.demand.Need); worker.Free.CPU == 0 {
+		p.roomy--
+	}
 	p.bound = append(p.bound, Binding{Job: first.ID, Attempt: first.Attempt, Worker: worker.ID, Decision: decision})
 	if next, ok := line.next(); ok {
 		p.advance(s, next)
@@ -167,13 +169,6 @@ func (p *planner) bindFirst(s sleeper) bool {
 func (p *planner) advance(s sleeper, first queue.Entry) {
 	s.key = first.Key
 	p.memory.put(s)
-}
-
-func (p *planner) take(n *Node, need resource.Amount) {
-	n.Free = n.Free.Sub(need)
-	if n.Free.CPU == 0 {
-		p.roomy--
-	}
 }
 
 // remember makes the memory the next pass starts from. Workers that this pass

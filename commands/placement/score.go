@@ -1,10 +1,6 @@
 package placement
 
-import (
-	"github.com/hodei-jobs/hodei/aggregates/id"
-	"github.com/hodei-jobs/hodei/aggregates/resource"
-	"github.com/hodei-jobs/hodei/projections/telemetry"
-)
+import ()
 
 // Policies.
 const (
@@ -27,7 +23,7 @@ func scorerOf(policy string) scorer {
 // fullness is the mean share of CPU and memory that is taken once the job is
 // there.
 func fullness(c Class, n *Node) float64 {
-	left := n.Free.Sub(slot(c.Need))
+	left := n.Capacity.Sub(n.Reserved.Add(c.Need).Max(n.Used))
 	return (taken(uint64(left.CPU), uint64(n.Capacity.CPU)) + taken(uint64(left.Memory), uint64(n.Capacity.Memory))) / 2
 }
 
@@ -39,28 +35,4 @@ func taken(left, capacity uint64) float64 {
 		return 1
 	}
 	return 1 - float64(left)/float64(capacity)
-}
-
-// free is the room a worker has: its capacity less the greater of what is
-// reserved and what was reported as used. Disk isn't reported.
-func free(capacity, reserved, used resource.Amount) resource.Amount {
-	used.CPU = max(used.CPU, reserved.CPU)
-	used.Memory = max(used.Memory, reserved.Memory)
-	used.Disk = max(used.Disk, reserved.Disk)
-	return capacity.Sub(used)
-}
-
-// used is what was reported of a worker.
-func used(v *telemetry.View, worker id.ID) resource.Amount {
-	if v == nil {
-		return resource.Amount{}
-	}
-	return v.Used(worker)
-}
-
-func reportedOffset(v *telemetry.View) uint64 {
-	if v == nil {
-		return 0
-	}
-	return v.Offset
 }

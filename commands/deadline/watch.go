@@ -1,0 +1,159 @@
+package deadline
+
+import (
+	"math"
+	"time"
+
+	"github.com/hodei-jobs/hodei/aggregates/id"
+	"github.com/hodei-jobs/hodei/aggregates/job"
+	"github.com/hodei-jobs/hodei/aggregates/worker"
+	"github.com/hodei-jobs/hodei/commands"
+	"github.com/hodei-jobs/hodei/projections"
+	"github.com/hodei-jobs/hodei/projections/workers"
+)
+
+// never is later than every due moment.
+const never int64 = math.MaxInt64
+
+// work is what is due at a moment.
+type work struct {
+	silent  []silence
+	losses  []commands.Loss    // at most maxBatch; the rest is due at the next look
+	expired []commands.Expiry  // likewise
+	due     []commands.Requeue // likewise
+	next    int64              // when there may be more, in ns since 1970, or never
+}
+
+// silence is a worker that was not heard for longer than it may be.
+type silence struct {
+	worker id.ID
+	lose   worker.Lose
+}
+
+func (w *work) none() bool {
+	return len(w.silent) == 0 && len(w.losses) == 0 && len(w.expired) == 0 && len(w.due) == 0
+}
+
+// later notes a moment at which something may be due.
+func (w *work) later(at int64) { w.next = min(w.next, at) }
+
+// watch compares a World with what should be. It only remembers when leases
+// have to be looked at again.
+type watch struct {
+	since     int64 // when this server was ready: no lease is older
+	leases    int64 // no lease ends before this
+	tolerance int64 // leases was found with it
+}
+
+// look returns what is due now.
+func (w *watch) look(world *projections.World, heard Heard, now int64) work {
+	found := work{next: never}
+	w.lookAtLeases(&found, world, heard, now)
+	lookAtStranded(&found, world, heard, now)
+	w.lookAtLimits(&found, world, now)
+	lookAtDelays(&found, world, now)
+	return found
+}
+
+// lookAtLeases finds workers whose silence is longer than the tolerance. All
+// workers are looked at, but only when the lease that ends first may have ended:
+// who is heard meanwhile only moves that moment on, and so does who connects.
+func (w *watch) lookAtLeases(found *work, world *projections.World, heard Heard, now int64) {
+	if t := int64(world.Settings.ReconnectTolerance); t != w.tolerance {
+		w.tolerance, w.leases = t, 0
+	}
+	if world.Workers.Len() == 0 {
+		return
+	}
+	if now < w.leases {
+		found.later(w.leases)
+		return
+	}
+	w.leases = now + w.tolerance
+	for r := range world.Workers.All() {
+		if r.Status != worker.Connected && r.Status != worker.Disconnected || r.Frozen {
+			continue
+		}
+		last := lastHeard(heard, r)
+		ends := max(last, w.since) + w.tolerance
+		if ends <= now {
+			found.silent = append(found.silent, silence{r.ID, worker.Lose{Epoch: r.Epoch, Silent: time.Duration(now - last)}})
+			ends = now // until a World says that it is lost
+		}
+		w.leases = min(w.leases, ends)
+	}
+	found.later(w.leases)
+}
+
+// lastHeard returns when a worker gave its last sign of life: what it sent, or
+// that it connected. How its session ended is no sign.
+func lastHeard(heard Heard, r *workers.Worker) int64 {
+	last, ok := heard.LastHeard(r.ID)
+	if !ok || r.Status == worker.Connected {
+		return max(last, r.Since)
+	}
+	return last
+}
+
+// lookAtStranded finds the attempts of workers that are lost or have ended. An
+// attempt that is exclusive and may still run is left alone until its agent,
+// which has no server, must have stopped it.
+func lookAtStranded(found *work, world *projections.World, heard Heard, now int64) {
+	for n := range world.Cluster.Stranded() {
+		r, known := world.Workers.Get(n.ID)
+		lost := known && r.Status == worker.Lost
+		if known && !lost && r.Status != worker.Terminated {
+			continue // within the tolerance
+		}
+		loss := job.Lose{Cause: job.CauseWorkerTerminated}
+		var orphaned int64
+		if lost {
+			orphaned = r.Since + int64(world.Settings.OrphanAfter)
+			loss = job.Lose{Cause: job.CauseWorkerLost, Silent: time.Duration(now - lastHeard(heard, r))}
+		}
+		for a := range world.Cluster.Attempts(n.ID, 0) {
+			if a.Exclusive && a.Started && now < orphaned {
+				found.later(orphaned)
+				continue
+			}
+			if len(found.losses) == maxBatch {
+				return
+			}
+			loss.Attempt = a.Attempt
+			found.losses = append(found.losses, commands.Loss{Job: a.Job, Lose: loss})
+		}
+	}
+}
+
+// lookAtLimits finds attempts whose workers should have ended them by now. The
+// worker watches the limit itself; this is for one that can't tell.
+func (w *watch) lookAtLimits(found *work, world *projections.World, now int64) {
+	for a := range world.Cluster.Expiring() {
+		at, _ := a.Expires()
+		at = max(at+int64(overdue), w.since+w.tolerance)
+		if at > now {
+			found.later(at)
+			return
+		}
+		if len(found.expired) == maxBatch {
+			return
+		}
+		found.expired = append(found.expired, commands.Expiry{Job: a.Job, Expire: job.Expire{Attempt: a.Attempt}})
+	}
+}
+
+// lookAtDelays finds jobs whose next attempt is due.
+func lookAtDelays(found *work, world *projections.World, now int64) {
+	for g := range world.Queue.Due() {
+		if g.Due > now {
+			found.later(g.Due)
+			return
+		}
+		if len(found.due) == maxBatch {
+			return
+		}
+		found.due = append(found.due, commands.Requeue{
+			Job: g.ID, Requeue: job.Requeue{Attempt: g.Attempt, Cause: job.CauseBackoffOver},
+		})
+	}
+}

@@ -1,0 +1,171 @@
+// Package scheduler is the loop around the plan. It wakes on a new World, plans
+// a batch of bindings on it, has them recorded, and plans again on a World that
+// includes them. It is level-triggered: what it knows beyond the World is only
+// what it needn't look at again, so a restart or a failed pass changes nothing
+// but the work of the next one.
+package scheduler
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/hodei-jobs/hodei/aggregates/fault"
+	"github.com/hodei-jobs/hodei/aggregates/id"
+	"github.com/hodei-jobs/hodei/commands"
+	"github.com/hodei-jobs/hodei/commands/placement"
+	"github.com/hodei-jobs/hodei/eventstore"
+	"github.com/hodei-jobs/hodei/projections"
+	"github.com/hodei-jobs/hodei/projections/telemetry"
+)
+
+const (
+	firstDelay = 50 * time.Millisecond // after a pass that could not be recorded; doubles
+	maxDelay   = 5 * time.Second
+)
+
+// Worlds is where Worlds come from; a *projections.Runner is it.
+type Worlds interface {
+	// Wait returns the newest World and a channel closed at the next.
+	Wait() (*projections.World, <-chan struct{})
+	// WaitFor returns when a World that includes the position is published.
+	WaitFor(context.Context, eventstore.Position) error
+}
+
+// Binder records bindings; a *commands.Service is it.
+type Binder interface {
+	BindJobs(context.Context, commands.Caller, []commands.Binding) (eventstore.Position, []error)
+}
+
+// Config says what a scheduler works with.
+type Config struct {
+	Runner    Worlds           // required
+	Commands  Binder           // required
+	Telemetry *telemetry.Table // nil plans by what is reserved alone
+	Logger    *slog.Logger     // nil is slog.Default
+}
+
+// Scheduler places waiting jobs.
+type Scheduler struct {
+	worlds    Worlds
+	commands  Binder
+	telemetry *telemetry.Table
+	log       *slog.Logger
+
+	// Of Run.
+	memory  placement.Memory
+	seen    eventstore.Position // the next pass's World must include this
+	failing int                 // passes in a row that could not be recorded
+}
+
+// New returns a scheduler that does nothing until it is run.
+func New(c Config) *Scheduler {
+	s := &Scheduler{worlds: c.Runner, commands: c.Commands, telemetry: c.Telemetry, log: c.Logger}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	return s
+}
+
+// Run places jobs until ctx ends, and returns its error. It may be run by one
+// goroutine at a time.
+func (s *Scheduler) Run(ctx context.Context) error {
+	for {
+		if err := s.worlds.WaitFor(ctx, s.seen); err != nil {
+			return err
+		}
+		world, next := s.worlds.Wait()
+		view, reported := s.reported()
+		bindings, memory := placement.Plan(s.memory, placement.Input{
+			Position: world.Position, Queue: world.Queue, Cluster: world.Cluster,
+			Settings: world.Settings, Telemetry: view,
+		})
+		s.memory = memory
+		if len(bindings) > 0 {
+			if err := s.bind(ctx, bindings); err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-next:
+		case <-reported:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// reported returns what workers said of their use, and a channel closed when that
+// changes, which may give back room.
+func (s *Scheduler) reported() (*telemetry.View, <-chan struct{}) {
+	if s.telemetry == nil {
+		return nil, nil
+	}
+	return s.telemetry.Wait()
+}
+
+// bind records the bindings. One that is refused was overtaken, by a
+// cancellation most likely: its worker has the room after all, and a World that
+// includes why is waited for. If the log can't be written the next pass, after a
+// while, looks at everything.
+func (s *Scheduler) bind(ctx context.Context, bindings []placement.Binding) error {
+	position, errs := s.commands.BindJobs(ctx, commands.Caller{Actor: "system", Source: "scheduler"}, asCommands(bindings))
+	s.seen = max(s.seen, position)
+	var returned []id.ID
+	var broken error
+	for i, err := range errs {
+		switch {
+		case err == nil:
+		case overtaken(err):
+			s.log.Debug("a binding was overtaken", "job", bindings[i].Job.String(), "error", err)
+			returned = append(returned, bindings[i].Worker)
+		default:
+			broken = err
+		}
+	}
+	if broken != nil {
+		return s.rest(ctx, broken)
+	}
+	s.failing = 0
+	s.memory = s.memory.Returned(returned...)
+	return ctx.Err()
+}
+
+func asCommands(bindings []placement.Binding) []commands.Binding {
+	out := make([]commands.Binding, len(bindings))
+	for i, b := range bindings {
+		out[i] = commands.Binding{Job: b.Job, Attempt: b.Attempt, Worker: b.Worker, Decision: b.Decision}
+	}
+	return out
+}
+
+func overtaken(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.Refused, fault.NotFound, fault.Conflict:
+		return true
+	}
+	return false
+}
+
+// rest waits after a pass that could not be recorded, for a random time up to a
+// bound that doubles.
+func (s *Scheduler) rest(ctx context.Context, cause error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	s.memory = placement.Memory{}
+	bound := min(maxDelay, firstDelay<<min(s.failing, 10))
+	s.failing++
+	delay := rand.N(bound)
+	s.log.Warn("cannot record bindings", "error", cause, "again_in", delay)
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
