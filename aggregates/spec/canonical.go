@@ -80,7 +80,7 @@ func firstLine(s string) string {
 		return r
 	}, line)
 	for i := range line {
-		if i > maxDerived {
+		if i >= maxDerived {
 			line = line[:i]
 			break
 		}

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/hodei-jobs/hodei/aggregates/event"
@@ -82,30 +82,45 @@ func (d *decoder) tree(data []byte) (v value, ok bool) {
 		d.wrong("", "", "it is not UTF-8")
 		return value{}, false
 	}
-	json := json.NewDecoder(bytes.NewReader(data))
-	json.UseNumber()
-	v, err := d.node(json, "", 0)
-	if err == nil {
-		if _, err = json.Token(); err == nil {
-			err = errors.New("something follows after its end")
-		} else if err == io.EOF {
-			return v, true
-		}
+	if err := json.Unmarshal(data, new(json.RawMessage)); err != nil {
+		d.syntax(data, err)
+		return value{}, false
 	}
-	d.syntax(data, json.InputOffset(), err)
-	return value{}, false
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	v, err := d.node(dec, "", 0)
+	if err != nil {
+		d.wrong("", "", "%s", err)
+	}
+	return v, err == nil
+}
+
+// syntax reports that the text is no JSON, with the line and column.
+func (d *decoder) syntax(data []byte, err error) {
+	offset, reason := len(data), "it ends too early"
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) && !strings.HasPrefix(err.Error(), "unexpected end") {
+		offset, reason = int(syntax.Offset)-1, event.Printable(err.Error())
+	}
+	before := data[:offset]
+	line := bytes.Count(before, []byte("\n")) + 1
+	column := utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
+	d.fields = append(d.fields, fault.Field{
+		Message: fmt.Sprintf("it is not JSON: line %d, column %d: %s", line, column, reason),
+		Line:    line, Column: column,
+	})
 }
 
 // node reads the next value; at is its place.
-func (d *decoder) node(json *json.Decoder, at string, depth int) (value, error) {
-	token, err := json.Token()
+func (d *decoder) node(dec *json.Decoder, at string, depth int) (value, error) {
+	token, err := dec.Token()
 	if err != nil {
 		return value{}, err
 	}
 	if depth > maxDepth {
 		return value{}, fmt.Errorf("it is nested deeper than %d levels", maxDepth)
 	}
-	return d.nodeOf(json, token, at, depth)
+	return d.nodeOf(dec, token, at, depth)
 }
 
 func (d *decoder) nodeOf(dec *json.Decoder, token json.Token, at string, depth int) (value, error) {
@@ -163,25 +178,6 @@ func (d *decoder) objectOf(dec *json.Decoder, at string, depth int) (value, erro
 	}
 	_, err := dec.Token()
 	return v, err
-}
-
-// syntax reports that the text is no JSON, with the line and column.
-func (d *decoder) syntax(data []byte, offset int64, err error) {
-	var syntax *json.SyntaxError
-	reason := err.Error()
-	if errors.As(err, &syntax) {
-		offset = max(syntax.Offset-1, 0)
-	}
-	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
-		offset, reason = int64(len(data)), "it ends too early"
-	}
-	before := data[:min(int(offset), len(data))]
-	line := bytes.Count(before, []byte("\n")) + 1
-	column := utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
-	d.fields = append(d.fields, fault.Field{
-		Message: fmt.Sprintf("it is not JSON: line %d, column %d: %s", line, column, event.Printable(reason)),
-		Line:    line, Column: column,
-	})
 }
 
 // below returns the place of a member: resources.memory, or env["a b"] where the

@@ -41,6 +41,7 @@ type Register struct {
 	TokenID   string
 	Provider  string
 	Pool      string
+	Granted   []*eventv1.Pair // labels of the facts that the token gave it, sorted
 }
 
 // Connect begins a session. One of another instance supersedes the session that is

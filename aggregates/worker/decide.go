@@ -80,9 +80,13 @@ func (c Register) decide(s *State) (events, error) {
 	if err := checkFacts("register", c.Facts); err != nil {
 		return nil, err
 	}
+	if err := resource.FromPairs(c.Granted).Valid(); err != nil {
+		return nil, malformed("register", "granted", "%s", err)
+	}
 	registered := &eventv1.WorkerRegistered{
 		Facts: c.Facts, PublicKey: c.PublicKey,
 		TokenId: event.Cut(c.TokenID, maxID), Provider: event.Cut(c.Provider, MaxName), Pool: event.Cut(c.Pool, MaxName),
+		Granted: c.Granted,
 	}
 	if s.Status != None {
 		registered.Provider, registered.Pool = s.Provider, s.Pool

@@ -282,6 +282,7 @@ type WorkerRegistered struct {
 	TokenId       string                 `protobuf:"bytes,3,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`
 	Provider      string                 `protobuf:"bytes,4,opt,name=provider,proto3" json:"provider,omitempty"`
 	Pool          string                 `protobuf:"bytes,5,opt,name=pool,proto3" json:"pool,omitempty"`
+	Granted       []*Pair                `protobuf:"bytes,6,rep,name=granted,proto3" json:"granted,omitempty"` // labels its token gave it, sorted; they stand over what it says of itself
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -349,6 +350,13 @@ func (x *WorkerRegistered) GetPool() string {
 		return x.Pool
 	}
 	return ""
+}
+
+func (x *WorkerRegistered) GetGranted() []*Pair {
+	if x != nil {
+		return x.Granted
+	}
+	return nil
 }
 
 // WorkerConnected: a session of the worker is live. Raised by ConnectWorker.
@@ -784,14 +792,15 @@ const file_event_v1_worker_proto_rawDesc = "" +
 	"\x06handle\x18\x01 \x01(\tR\x06handle\"B\n" +
 	"\x12WorkerLaunchFailed\x12\x14\n" +
 	"\x05cause\x18\x01 \x01(\tR\x05cause\x12\x16\n" +
-	"\x06detail\x18\x02 \x01(\tR\x06detail\"\xaf\x01\n" +
+	"\x06detail\x18\x02 \x01(\tR\x06detail\"\xdf\x01\n" +
 	"\x10WorkerRegistered\x121\n" +
 	"\x05facts\x18\x01 \x01(\v2\x1b.hodei.event.v1.WorkerFactsR\x05facts\x12\x1d\n" +
 	"\n" +
 	"public_key\x18\x02 \x01(\fR\tpublicKey\x12\x19\n" +
 	"\btoken_id\x18\x03 \x01(\tR\atokenId\x12\x1a\n" +
 	"\bprovider\x18\x04 \x01(\tR\bprovider\x12\x12\n" +
-	"\x04pool\x18\x05 \x01(\tR\x04pool\"v\n" +
+	"\x04pool\x18\x05 \x01(\tR\x04pool\x12.\n" +
+	"\agranted\x18\x06 \x03(\v2\x14.hodei.event.v1.PairR\agranted\"v\n" +
 	"\x0fWorkerConnected\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\fR\binstance\x121\n" +
@@ -852,12 +861,13 @@ var file_event_v1_worker_proto_depIdxs = []int32{
 	13, // 0: hodei.event.v1.WorkerFacts.capacity:type_name -> hodei.event.v1.Resources
 	14, // 1: hodei.event.v1.WorkerFacts.labels:type_name -> hodei.event.v1.Pair
 	0,  // 2: hodei.event.v1.WorkerRegistered.facts:type_name -> hodei.event.v1.WorkerFacts
-	0,  // 3: hodei.event.v1.WorkerConnected.facts:type_name -> hodei.event.v1.WorkerFacts
-	4,  // [4:4] is the sub-list for method output_type
-	4,  // [4:4] is the sub-list for method input_type
-	4,  // [4:4] is the sub-list for extension type_name
-	4,  // [4:4] is the sub-list for extension extendee
-	0,  // [0:4] is the sub-list for field type_name
+	14, // 3: hodei.event.v1.WorkerRegistered.granted:type_name -> hodei.event.v1.Pair
+	0,  // 4: hodei.event.v1.WorkerConnected.facts:type_name -> hodei.event.v1.WorkerFacts
+	5,  // [5:5] is the sub-list for method output_type
+	5,  // [5:5] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_event_v1_worker_proto_init() }
