@@ -87,7 +87,7 @@ func guard(o options) int {
 	}
 	status, err := process.Guard(process.Guarded{
 		Argv:  os.Args,
-		Env:   append(without(os.Environ(), tokenVariable, tokenFileVariable), guardedVariable+"=true"),
+		Env:   append(without(os.Environ(), tokenVariable, tokenFileVariable, guardedVariable), guardedVariable+"=true"),
 		Files: []*os.File{read},
 	})
 	if err != nil {

@@ -30,7 +30,7 @@ type Exit struct {
 
 	Took    time.Duration // until the main process ended
 	CPU     time.Duration // of all descendants that were waited for
-	PeakRSS uint64        // bytes, of the largest single process that was waited for
+	PeakRSS uint64        // bytes, of the largest process that was waited for; 0 is unknown
 }
 
 // Wait returns when the main process has ended, all output was handed on, and
@@ -86,9 +86,19 @@ func (p *Process) describe(exit *Exit, state *os.ProcessState, killed bool) {
 		exit.Signal = signalName(status.Signal())
 	}
 	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
-		exit.PeakRSS = uint64(usage.Maxrss) << 10
+		exit.PeakRSS = peakRSS(usage)
 	}
 	if kills, ok := p.host.oom(); ok && kills > p.oomKills && !killed {
 		exit.OutOfMemory = exit.Signal == "KILL" || exit.Code == exitOfKilledChild
 	}
+}
+
+// peakRSS: until its exec a process counts its parent's memory as its own, so
+// only what is above this program's peak is the job's.
+func peakRSS(usage *syscall.Rusage) uint64 {
+	var self syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &self); err != nil || usage.Maxrss <= self.Maxrss {
+		return 0
+	}
+	return uint64(usage.Maxrss) << 10
 }

@@ -16,6 +16,7 @@ package process
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"sync"
@@ -24,6 +25,8 @@ import (
 
 	"github.com/hodei-jobs/hodei/agentproto/agent/procfs"
 )
+
+const firstFree = 3 // descriptors below are standard input, output and error
 
 // Host is this program as the parent of jobs' processes. There must be only one
 // in a program, since children belong to the whole of it, and nothing else in
@@ -52,6 +55,9 @@ func NewHost(oom func() (kills uint64, ok bool)) (*Host, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("cannot become the parent of orphaned processes: %w", err)
 	}
+	// Descriptors that this program was itself started with are not for jobs.
+	// Kernels before 5.11 can't do this at once; there the starter must see to it.
+	_ = unix.CloseRange(firstFree, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,94 @@
+package process_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hodei-jobs/hodei/agentproto/agent/process"
+)
+
+// guarded starts a guard with a program under it that runs a job with sleepers.
+func guarded(t *testing.T) (guard *os.Process, pid int, wait func() error, alive func() int) {
+	t.Helper()
+	seconds, alive := sleeper()
+	script := strings.ReplaceAll("setsid SLEEP & (trap '' TERM; SLEEP) & env -i setsid SLEEP & echo ready; SLEEP", "SLEEP", "sleep "+seconds)
+	cmd, out := stage(t, "guard", "TEST_SCRIPT="+script)
+	if !out.Scan() {
+		t.Fatal("the guarded program said nothing")
+	}
+	var leads bool
+	if _, err := fmt.Sscan(out.Text(), &pid, &leads); err != nil || !leads {
+		t.Fatalf("it must lead a session: %q, %v", out.Text(), err)
+	}
+	eventually(t, patience, "the job runs", func() bool { return alive() == 4 })
+	return cmd.Process, pid, cmd.Wait, alive
+}
+
+func TestWhenTheAgentIsKilledTheGuardKillsItsJobsWithinASecond(t *testing.T) {
+	_, pid, wait, alive := guarded(t)
+	begin := time.Now()
+	unix.Kill(pid, unix.SIGKILL)
+	eventually(t, time.Second, "all are gone", func() bool { return alive() == 0 })
+	t.Logf("gone after %s", time.Since(begin))
+	err := wait()
+	if want := fmt.Sprintf("exit status %d", process.ExitOfSignal+9); err == nil || err.Error() != want {
+		t.Errorf("the guard ended with %v, want %s", err, want)
+	}
+}
+
+func TestTheGuardPassesSignalsOn(t *testing.T) {
+	guard, _, wait, alive := guarded(t)
+	guard.Signal(unix.SIGTERM)
+	if err := wait(); err == nil {
+		t.Error("the guard ended well, though a signal ended the program")
+	}
+	if n := alive(); n != 0 {
+		t.Errorf("%d live on", n)
+	}
+}
+
+func TestWhenTheGuardIsKilledTheProgramIsAskedToEnd(t *testing.T) {
+	guard, pid, wait, _ := guarded(t)
+	guard.Kill()
+	wait()
+	eventually(t, patience, "the program has ended", func() bool { return unix.Kill(pid, 0) != nil })
+}
+
+func TestOutOfMemoryIsNamed(t *testing.T) {
+	const top = "/sys/fs/cgroup/memory"
+	group := filepath.Join(top, "hodei-test-"+strconv.Itoa(os.Getpid()))
+	if err := os.Mkdir(group, 0o700); err != nil {
+		t.Skipf("no memory controller of version 1 that can be used: %v", err)
+	}
+	for _, row := range []struct {
+		name, script, want string
+	}{
+		{"the main process", "exec python3 -c 'x = b\"x\" * (256 << 20)'", "out of memory"},
+		{"a child, whose shell lives", "python3 -c 'x = b\"x\" * (256 << 20)'; exit $?", "out of memory"},
+		{"somebody else's KILL is not", "kill -KILL $$", "not"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if err := os.WriteFile(group+"/memory.limit_in_bytes", []byte("100M"), 0); err != nil {
+				t.Fatal(err)
+			}
+			cmd, out := stage(t, "oom", "TEST_SCRIPT="+row.script, "TEST_GROUP="+group)
+			var exit process.Exit
+			if !out.Scan() || json.Unmarshal(out.Bytes(), &exit) != nil {
+				t.Fatalf("no answer: %q", out.Text())
+			}
+			cmd.Wait()
+			if exit.OutOfMemory != (row.want == "out of memory") {
+				t.Errorf("want %s, got %+v", row.want, exit)
+			}
+		})
+	}
+	eventually(t, patience, "the group is empty", func() bool { return os.Remove(group) == nil })
+}
