@@ -64,9 +64,9 @@ func word(s string) string {
 	return s
 }
 
-// facts checks what an agent says of itself. Labels given by its token stand
-// over its own.
-func facts(f *pb.Facts, granted map[string]string) (*eventv1.WorkerFacts, error) {
+// facts checks what an agent says of itself. Labels that were granted
+// to it stand over its own.
+func facts(f *pb.Facts, granted resource.Labels) (*eventv1.WorkerFacts, error) {
 	labels := make(map[string]string, len(f.GetLabels()))
 	if len(f.GetLabels()) > resource.MaxLabels {
 		return nil, fmt.Errorf("it has %d labels, at most %d may be", len(f.GetLabels()), resource.MaxLabels)
@@ -74,8 +74,8 @@ func facts(f *pb.Facts, granted map[string]string) (*eventv1.WorkerFacts, error)
 	for _, l := range f.GetLabels() {
 		labels[l.GetKey()] = l.GetValue()
 	}
-	for k, v := range granted {
-		labels[k] = v
+	for _, l := range granted {
+		labels[l.Key] = l.Value
 	}
 	all := resource.FromMap(labels)
 	if err := all.Valid(); err != nil {

@@ -40,12 +40,13 @@ import (
 
 // Times and limits of a session.
 const (
-	Heartbeat = 5 * time.Second  // between beats, in both directions
-	Suspect   = 12 * time.Second // silence after which a side gives the session up
+	Heartbeat = 5 * time.Second // between beats, in both directions
 
-	handshakeLimit = 10 * time.Second // from the call to Welcome
-	farewellLimit  = time.Second      // for the last message of a session
-	commandLimit   = 30 * time.Second // for one command; it is tried again
+	defaultSuspect   = 12 * time.Second
+	defaultHandshake = 10 * time.Second
+
+	farewellLimit = time.Second      // for the last message of a session
+	commandLimit  = 30 * time.Second // for one command; it is tried again
 
 	source        = "gateway" // in the metadata of what it causes
 	windowSession = 4 << 20   // unacknowledged log bytes of all attempts of a session
@@ -54,8 +55,8 @@ const (
 	defaultAdmitBurst = 50
 )
 
-// Config says what a gateway works with. All fields but the last four are
-// required.
+// Config says what a gateway works with. Those up
+// to Authority are required.
 type Config struct {
 	Commands  *commands.Service
 	Runner    *projections.Runner
@@ -67,7 +68,8 @@ type Config struct {
 	Clock     func() time.Time // the log's time, by which leases count; nil is time.Now
 	Logger    *slog.Logger     // nil is slog.Default
 	AdmitRate int              // handshakes let in a second; 0 is 200
-	Suspect   time.Duration    // 0 is 12 s; for tests
+	Suspect   time.Duration    // silence after which a session ends; 0 is 12 s
+	Handshake time.Duration    // from a call to its Welcome; 0 is 10 s
 }
 
 // Gateway implements WorkerServiceServer.
@@ -96,7 +98,10 @@ func New(c Config) *Gateway {
 		c.AdmitRate = defaultAdmitRate
 	}
 	if c.Suspect <= 0 {
-		c.Suspect = Suspect
+		c.Suspect = defaultSuspect
+	}
+	if c.Handshake <= 0 {
+		c.Handshake = defaultHandshake
 	}
 	g := &Gateway{config: c, logger: c.Logger, admit: newAdmission(c.AdmitRate, defaultAdmitBurst)}
 	g.context, g.stop = context.WithCancelCause(context.Background())

@@ -3,10 +3,13 @@ package gateway_test
 import (
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/hodei-jobs/hodei/agentproto/gateway/gatewaytest"
 	pb "github.com/hodei-jobs/hodei/agentproto/v1"
 	"github.com/hodei-jobs/hodei/aggregates/job"
 	"github.com/hodei-jobs/hodei/aggregates/spec"
+	"github.com/hodei-jobs/hodei/eventstore"
 	"github.com/hodei-jobs/hodei/projections"
 	"github.com/hodei-jobs/hodei/projections/joblog"
 )
@@ -19,6 +22,15 @@ var (
 	ack       = (*pb.ServerMessage).GetAck
 	resultAck = (*pb.ServerMessage).GetResultAck
 )
+
+var anyJob = spec.Spec{Command: "true"}
+
+func decode(t *testing.T, r *eventstore.Record, into proto.Message) {
+	t.Helper()
+	if err := proto.Unmarshal(r.Data, into); err != nil {
+		t.Fatal(err)
+	}
+}
 
 func TestOneJobFromAssignToResult(t *testing.T) {
 	server := gatewaytest.Start(t, gatewaytest.Options{})

@@ -15,10 +15,13 @@ import (
 
 	"github.com/hodei-jobs/hodei/agentproto/gateway/authority"
 	pb "github.com/hodei-jobs/hodei/agentproto/v1"
+	"github.com/hodei-jobs/hodei/aggregates/event"
 	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
 	"github.com/hodei-jobs/hodei/aggregates/fault"
 	"github.com/hodei-jobs/hodei/aggregates/id"
+	"github.com/hodei-jobs/hodei/aggregates/resource"
 	"github.com/hodei-jobs/hodei/aggregates/worker"
+	"github.com/hodei-jobs/hodei/eventstore"
 	"github.com/hodei-jobs/hodei/projections/workers"
 )
 
@@ -30,10 +33,14 @@ const (
 	// its key can pass as a proof.
 	proofPrefix = "hodei.worker.v1 proof\x00"
 
+	registeredWithin = 16 // events of a worker's stream, of which one is WorkerRegistered
+
 	busyAgain  = time.Second // when to come back while the server is starting
 	bearer     = "bearer "
 	authHeader = "authorization"
 )
+
+var typeRegistered = event.TypeOf(&eventv1.WorkerRegistered{})
 
 // Codes of Refuse.
 const (
@@ -74,13 +81,15 @@ type applicant struct {
 	key    ed25519.PublicKey
 	known  *workers.Worker   // it was registered before; else
 	claims *authority.Claims // its token says so
-	facts  *eventv1.WorkerFacts
+
+	facts   *eventv1.WorkerFacts
+	granted resource.Labels // by its token
 }
 
 // handshake is Hello, Challenge, Proof, Welcome. It returns a session that is the
 // worker's only one, or a *refusal, or why the stream failed.
 func (g *Gateway) handshake(stream pb.WorkerService_ConnectServer) (*session, error) {
-	ctx, cancel := context.WithTimeout(stream.Context(), handshakeLimit)
+	ctx, cancel := context.WithTimeout(stream.Context(), g.config.Handshake)
 	defer cancel()
 	if again, ok := g.admit.try(g.config.Clock()); !ok {
 		return nil, &refusal{Code: codeBusy, Reason: "many agents connect at once", Again: again}
@@ -161,7 +170,7 @@ func (g *Gateway) identify(ctx context.Context, h *pb.Hello, token string) (*app
 	if err != nil {
 		return nil, err
 	}
-	return a, a.checkFacts()
+	return a, g.checkFacts(ctx, a)
 }
 
 func checkHello(h *pb.Hello) error {
@@ -207,17 +216,41 @@ func (g *Gateway) claims(ctx context.Context, token string) (*authority.Claims, 
 }
 
 // checkFacts takes what the agent says of itself. Labels that a token gave it
-// stay.
-func (a *applicant) checkFacts() error {
-	var granted map[string]string
-	if a.claims != nil {
-		granted = a.claims.Labels
+// stand over its own, also later when it comes without one.
+func (g *Gateway) checkFacts(ctx context.Context, a *applicant) (err error) {
+	if a.known != nil {
+		a.granted, err = g.grantedTo(ctx, a.known.ID)
+	} else {
+		a.granted = resource.FromMap(a.claims.Labels)
 	}
-	var err error
-	if a.facts, err = facts(a.hello.GetFacts(), granted); err != nil {
+	if err != nil {
+		return err
+	}
+	if a.facts, err = facts(a.hello.GetFacts(), a.granted); err != nil {
 		return refuse(codeBadHello, "%v", err)
 	}
 	return nil
+}
+
+// grantedTo returns the labels that a worker's token gave it, which stand near
+// the beginning of its stream.
+func (g *Gateway) grantedTo(ctx context.Context, i id.ID) (resource.Labels, error) {
+	stream := eventstore.StreamID(event.WorkerStream(i))
+	records, err := g.config.Store.ReadStream(ctx, nil, stream, 1, registeredWithin, eventstore.Forwards)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range records {
+		if r.Type != typeRegistered {
+			continue
+		}
+		m, err := event.Decode(r.Type, r.Data)
+		if err != nil {
+			return nil, err
+		}
+		return resource.FromPairs(m.(*eventv1.WorkerRegistered).GetGranted()), nil
+	}
+	return nil, nil
 }
 
 // challenge has the agent prove that it holds the private key.
@@ -255,7 +288,7 @@ func (g *Gateway) register(ctx context.Context, a *applicant) (id.ID, error) {
 		return 0, refuse(codeBadToken, "it is for %q, which is no worker", text(a.claims.WorkerID, maxName))
 	}
 	_, err = g.config.Commands.RegisterWorker(ctx, g.caller(i.String()), i, worker.Register{
-		Facts: a.facts, PublicKey: a.key, TokenID: a.claims.ID, Pool: a.claims.Pool,
+		Facts: a.facts, PublicKey: a.key, TokenID: a.claims.ID, Pool: a.claims.Pool, Granted: a.granted.Pairs(),
 	}, a.claims.ID)
 	if err == nil {
 		return i, nil

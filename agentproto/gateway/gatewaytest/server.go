@@ -19,6 +19,7 @@ import (
 	"github.com/hodei-jobs/hodei/agentproto/gateway/authority"
 	pb "github.com/hodei-jobs/hodei/agentproto/v1"
 	"github.com/hodei-jobs/hodei/aggregates/id"
+	"github.com/hodei-jobs/hodei/aggregates/job"
 	"github.com/hodei-jobs/hodei/aggregates/spec"
 	"github.com/hodei-jobs/hodei/commands"
 	"github.com/hodei-jobs/hodei/eventstore/embedded"
@@ -36,6 +37,7 @@ type Options struct {
 	Dir       string        // of its data; a temporary one
 	AdmitRate int           // handshakes a second; as many as come
 	Suspect   time.Duration // silence after which a session ends; that of the gateway
+	Handshake time.Duration // from the call to Welcome; that of the gateway
 	Logger    *slog.Logger  // nil discards
 }
 
@@ -101,7 +103,7 @@ func (s *Server) open(t testing.TB) {
 	s.Telemetry = telemetry.New()
 	s.Gateway = gateway.New(gateway.Config{
 		Commands: s.Commands, Runner: s.Runner, Store: s.Store, JobLog: s.JobLog, Telemetry: s.Telemetry,
-		Authority: s.Authority, Logger: s.Logger, AdmitRate: s.AdmitRate, Suspect: s.Suspect,
+		Authority: s.Authority, Logger: s.Logger, AdmitRate: s.AdmitRate, Suspect: s.Suspect, Handshake: s.Handshake,
 	})
 }
 
@@ -230,5 +232,20 @@ func (s *Server) Until(t testing.TB, what string, so func(*projections.World) bo
 		case <-ctx.Done():
 			t.Fatalf("waited in vain until %s", what)
 		}
+	}
+}
+
+// Lose records that an attempt is lost with its worker.
+func (s *Server) Lose(t testing.TB, ref *pb.AttemptRef) {
+	t.Helper()
+	i, err := id.Parse(ref.Job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, errs := s.Commands.LoseJobs(t.Context(), Caller, []commands.Loss{{
+		Job: i, Lose: job.Lose{Attempt: ref.Attempt, Cause: job.CauseWorkerLost},
+	}})
+	if errs[0] != nil {
+		t.Fatal(errs[0])
 	}
 }
