@@ -6,10 +6,12 @@ import (
 
 	pb "github.com/hodei-jobs/hodei/agentproto/v1"
 	"github.com/hodei-jobs/hodei/aggregates/job"
+	"github.com/hodei-jobs/hodei/aggregates/worker"
 	"github.com/hodei-jobs/hodei/commands"
 	"github.com/hodei-jobs/hodei/projections"
 	"github.com/hodei-jobs/hodei/projections/cluster"
 	"github.com/hodei-jobs/hodei/projections/joblog"
+	"github.com/hodei-jobs/hodei/projections/workers"
 )
 
 const owesRetry = time.Second // after something owed could not be given
@@ -52,8 +54,11 @@ func (s *session) compare(world *projections.World, pass uint64) (all bool) {
 	for _, c := range s.stale(pass) {
 		s.fence(c)
 	}
-	if node, ok := world.Cluster.Node(s.worker); ok && node.Draining {
-		s.drain(world)
+	switch w, ok := world.Workers.Get(s.worker); {
+	case !ok, w.Status == worker.Terminated:
+		s.end(errTerminated)
+	case w.Draining:
+		s.drain(world, w)
 	}
 	return s.lose(lost) && all
 }
@@ -143,7 +148,7 @@ func loss(k joblog.Key) commands.Loss {
 }
 
 // drain tells the agent once to take nothing new and to end.
-func (s *session) drain(world *projections.World) {
+func (s *session) drain(world *projections.World, w *workers.Worker) {
 	s.mu.Lock()
 	told := s.drainTold
 	s.drainTold = true
@@ -152,7 +157,7 @@ func (s *session) drain(world *projections.World) {
 		return
 	}
 	var left int64
-	if w, ok := world.Workers.Get(s.worker); ok && w.Deadline > 0 {
+	if w.Deadline > 0 {
 		left = max(1, w.Deadline-world.Time)
 	}
 	s.tell(&pb.ServerMessage{Body: &pb.ServerMessage_Drain{Drain: &pb.Drain{DeadlineNs: left}}})

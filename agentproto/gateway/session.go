@@ -33,6 +33,8 @@ var (
 	errSilent   = errors.New("silent")
 	errShutdown = errors.New("shutdown")
 	errReplaced = errors.New("replaced by a newer session")
+
+	errTerminated = errors.New("the worker was terminated")
 )
 
 const reasonRestarted = "server_restarted"
