@@ -1,0 +1,67 @@
+package settings_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/hodei-jobs/hodei/aggregates/aggregatetest"
+	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
+	"github.com/hodei-jobs/hodei/aggregates/settings"
+)
+
+var aggregate = aggregatetest.Aggregate[settings.State, settings.Command]{Evolve: settings.Evolve, Decide: settings.State.Decide}
+
+type row aggregatetest.Row[settings.Command]
+
+// Short names, so that rows read as sentences.
+var (
+	given   = aggregatetest.Given
+	then    = aggregatetest.Then
+	nothing = aggregatetest.Nothing()
+	refused = aggregatetest.Refused
+)
+
+func when(c settings.Command) settings.Command { return c }
+
+func to[T any](v T) *T { return &v }
+
+func TestChange(t *testing.T) {
+	hour := int64(time.Hour)
+	aggregatetest.Run(t, aggregate, []row{
+		{"nothing is changed", given(), when(settings.Change{}), nothing},
+		{"what is the default already", given(), when(settings.Change{Policy: to("binpack"), KeptFinished: to(uint32(10_000))}), nothing},
+		{"one setting of several that are named", given(),
+			when(settings.Change{Policy: to("leastloaded"), AgingStep: to(time.Minute)}),
+			then(&eventv1.SettingsChanged{Policy: to("leastloaded")})},
+		{"every setting", given(),
+			when(settings.Change{KeptFinished: to(uint32(0)), AgingStep: to(time.Duration(0)), Policy: to("leastloaded"), ReconnectTolerance: to(time.Hour), OrphanAfter: to(2 * time.Hour)}),
+			then(&eventv1.SettingsChanged{KeptFinished: to(uint32(0)), AgingStepNs: to(int64(0)), Policy: to("leastloaded"), ReconnectToleranceNs: &hour, OrphanAfterNs: to(2 * hour)})},
+		{"the same twice", given(&eventv1.SettingsChanged{Policy: to("leastloaded")}), when(settings.Change{Policy: to("leastloaded")}), nothing},
+		{"a policy that does not exist", given(), when(settings.Change{Policy: to("random")}),
+			refused(`cannot change the settings: policy: "random" is not a policy: binpack, leastloaded may be`)},
+		{"a tolerance that is too short", given(), when(settings.Change{ReconnectTolerance: to(time.Millisecond)}),
+			refused("cannot change the settings: reconnect_tolerance: 1ms can't be: 1s to 1h may be")},
+		{"an agent that would give up before it is lost", given(), when(settings.Change{OrphanAfter: to(time.Second)}),
+			refused("cannot change the settings: orphan_after: 1s can't be: 30s to 7d may be")},
+		{"more finished jobs than fit", given(), when(settings.Change{KeptFinished: to(uint32(2_000_000))}),
+			refused("cannot change the settings: kept_finished: 2000000 is too many: at most 1000000 may be")},
+		{"aging that goes back", given(), when(settings.Change{AgingStep: to(-time.Second)}),
+			refused("cannot change the settings: aging_step: -1s can't be: 0ms to 1d may be")},
+	})
+}
+
+func TestDefaults(t *testing.T) {
+	var zero settings.State
+	if zero.WithDefaults() != settings.Default() || settings.Default().WithDefaults() != settings.Default() {
+		t.Error("the zero value does not stand for the defaults")
+	}
+	got := settings.Evolve(zero, &eventv1.SettingsChanged{KeptFinished: to(uint32(0))})
+	want := settings.Default()
+	want.KeptFinished = 0
+	if got != want || got.WithDefaults() != want {
+		t.Errorf("%+v", got)
+	}
+	if settings.Evolve(zero, &eventv1.JobStarted{}) != zero {
+		t.Error("an event that does not concern settings changes them")
+	}
+}
