@@ -50,63 +50,59 @@ func entry(j *jobs.Job) queue.Entry {
 	return queue.Entry{Class: j.Class, Key: j.Key, Job: j.Position, ID: j.ID, Attempt: j.Attempt + 1}
 }
 
-// change reads an event of a job that has not ended and lets next say what
-// becomes of the job, or that it is impossible.
-func (w *World) change(r *eventstore.Record, f stepFields, next func(*jobs.Job, step) bool) Verdict {
+// current reads an event of a job that has not ended, and the job as it is.
+func (w *World) current(r *eventstore.Record, f stepFields) (jobs.Job, step, Verdict) {
 	i, ok := jobOf(r.Stream)
 	if !ok {
-		return Impossible
+		return jobs.Job{}, step{}, Impossible
 	}
 	s, err := w.decoder.step(r, f)
 	if err != nil {
-		return Undecodable
+		return jobs.Job{}, step{}, Undecodable
 	}
 	j, ok := w.Jobs.ByID(i)
 	if !ok || j.Status.Terminal() {
-		return Impossible
+		return jobs.Job{}, step{}, Impossible
 	}
-	before := j.Status
-	if !next(&j, s) {
-		return Impossible
-	}
-	w.Jobs.Set(j, before)
-	if j.Status.Terminal() {
-		w.Jobs.Trim(int(w.Settings.KeptFinished))
-	}
-	return Applied
+	return j, s, Applied
 }
 
 func (w *World) jobBound(r *eventstore.Record) Verdict {
-	return w.change(r, boundFields, func(j *jobs.Job, s step) bool {
-		if j.Status != job.Pending || j.Backoff || !next(j, s) || s.worker == 0 {
-			return false
-		}
-		w.Queue.Leave(entry(j))
-		j.Status, j.Last = job.Bound, r.Position
-		j.Attempt, j.Worker, j.Started = s.attempt, s.worker, 0
-		class, _ := w.Queue.Class(j.Class)
-		limit := w.Jobs.Limit(*j)
-		w.Cluster.Bind(cluster.Attempt{
-			Job: j.ID, JobPosition: j.Position, Attempt: j.Attempt, Node: j.Worker,
-			BoundAt: r.Position, BoundTime: r.Time, Need: class.Need,
-			TimeLimit: limit.Time, Grace: limit.Grace, Exclusive: j.Exclusive,
-		})
-		if j.CancelRequested {
-			w.Cluster.Cancel(j.Position, r.Position)
-		}
-		return true
+	j, s, v := w.current(r, boundFields)
+	if v != Applied {
+		return v
+	}
+	if j.Status != job.Pending || j.Backoff || !next(&j, s) || s.worker == 0 {
+		return Impossible
+	}
+	w.Queue.Leave(entry(&j))
+	j.Status, j.Last = job.Bound, r.Position
+	j.Attempt, j.Worker, j.Started = s.attempt, s.worker, 0
+	limit := w.Jobs.Limit(j)
+	w.Cluster.Bind(cluster.Attempt{
+		Job: j.ID, JobPosition: j.Position, Attempt: j.Attempt, Node: j.Worker,
+		BoundAt: r.Position, BoundTime: r.Time, Need: w.Queue.Need(j.Class),
+		TimeLimit: limit.Time, Grace: limit.Grace, Exclusive: j.Exclusive,
 	})
+	if j.CancelRequested {
+		w.Cluster.Cancel(j.Position, r.Position)
+	}
+	w.Jobs.Set(&j, job.Pending)
+	return Applied
 }
 
 func (w *World) jobStarted(r *eventstore.Record) Verdict {
-	return w.change(r, attemptFields, func(j *jobs.Job, s step) bool {
-		if j.Status != job.Bound || s.attempt != j.Attempt {
-			return false
-		}
-		j.Status, j.Last, j.Started = job.Running, r.Position, r.Time
-		w.Cluster.Start(j.Position, r.Position, r.Time)
-		return true
-	})
+	j, s, v := w.current(r, attemptFields)
+	if v != Applied {
+		return v
+	}
+	if j.Status != job.Bound || s.attempt != j.Attempt {
+		return Impossible
+	}
+	j.Status, j.Last, j.Started = job.Running, r.Position, r.Time
+	w.Cluster.Start(j.Position, r.Position, r.Time)
+	w.Jobs.Set(&j, job.Bound)
+	return Applied
 }
 
 func (w *World) jobSucceeded(r *eventstore.Record) Verdict {
@@ -128,59 +124,70 @@ func (w *World) jobLost(r *eventstore.Record) Verdict {
 // attemptEnded ends the live attempt, and the job with it unless it is retried:
 // then it is held, until when the next event says.
 func (w *World) attemptEnded(r *eventstore.Record, f stepFields, status job.Status) Verdict {
-	return w.change(r, f, func(j *jobs.Job, s step) bool {
-		if !live(j) || s.attempt != j.Attempt {
-			return false
-		}
-		if !s.retried {
-			w.end(j, status, r)
-			return true
-		}
-		w.Cluster.End(j.Position, r.Position)
-		j.Status, j.Backoff, j.Last = job.Pending, true, r.Position
-		return true
-	})
+	j, s, v := w.current(r, f)
+	switch {
+	case v != Applied:
+		return v
+	case !j.Status.Live() || s.attempt != j.Attempt:
+		return Impossible
+	case !s.retried:
+		w.end(&j, status, r)
+		return Applied
+	}
+	before := j.Status
+	w.Cluster.End(j.Position, r.Position)
+	j.Status, j.Backoff, j.Last = job.Pending, true, r.Position
+	w.Jobs.Set(&j, before)
+	return Applied
 }
 
 func (w *World) jobCancelled(r *eventstore.Record) Verdict {
-	return w.change(r, stepFields{}, func(j *jobs.Job, _ step) bool {
-		w.end(j, job.Cancelled, r)
-		return true
-	})
+	j, _, v := w.current(r, stepFields{})
+	if v == Applied {
+		w.end(&j, job.Cancelled, r)
+	}
+	return v
 }
 
 func (w *World) jobCancelRequested(r *eventstore.Record) Verdict {
-	return w.change(r, stepFields{}, func(j *jobs.Job, _ step) bool {
+	j, _, v := w.current(r, stepFields{})
+	if v == Applied {
 		j.CancelRequested = true
 		w.Cluster.Cancel(j.Position, r.Position)
-		return true
-	})
+		w.Jobs.Set(&j, j.Status)
+	}
+	return v
 }
 
 func (w *World) jobRetryScheduled(r *eventstore.Record) Verdict {
-	return w.change(r, scheduledFields, func(j *jobs.Job, s step) bool {
-		if !j.Backoff || j.Due != 0 || !next(j, s) {
-			return false
-		}
-		j.Due, j.Last = later(r.Time, s.delay), r.Position
-		w.Queue.Hold(queue.Gated{Due: j.Due, Entry: entry(j)})
-		return true
-	})
+	j, s, v := w.current(r, scheduledFields)
+	if v != Applied {
+		return v
+	}
+	if !j.Backoff || j.Due != 0 || !next(&j, s) {
+		return Impossible
+	}
+	j.Due, j.Last = later(r.Time, s.delay), r.Position
+	w.Queue.Hold(queue.Gated{Due: j.Due, Entry: entry(&j)})
+	w.Jobs.Set(&j, job.Pending)
+	return Applied
 }
 
 func (w *World) jobRequeued(r *eventstore.Record) Verdict {
-	return w.change(r, attemptFields, func(j *jobs.Job, s step) bool {
-		if !j.Backoff && j.Status != job.Bound || !next(j, s) {
-			return false
-		}
-		w.takeOut(j, r.Position)
-		j.Status, j.Last = job.Pending, r.Position
-		w.Queue.Arrive(r.Position, entry(j))
-		return true
-	})
+	j, s, v := w.current(r, attemptFields)
+	if v != Applied {
+		return v
+	}
+	before := j.Status
+	if !j.Backoff && before != job.Bound || !next(&j, s) {
+		return Impossible
+	}
+	w.takeOut(&j, r.Position)
+	j.Status, j.Last = job.Pending, r.Position
+	w.Queue.Arrive(r.Position, entry(&j))
+	w.Jobs.Set(&j, before)
+	return Applied
 }
-
-func live(j *jobs.Job) bool { return j.Status == job.Bound || j.Status == job.Running }
 
 // next reports whether an event names the attempt after the newest one.
 func next(j *jobs.Job, s step) bool { return s.attempt == j.Attempt+1 && s.attempt < jobs.MaxAttempt }
@@ -195,17 +202,20 @@ func later(t, delay int64) int64 {
 	return max(1, due)
 }
 
-// end lets a job have ended with a status.
+// end ends a job with a status.
 func (w *World) end(j *jobs.Job, status job.Status, r *eventstore.Record) {
 	w.takeOut(j, r.Position)
 	w.Queue.End(j.Class)
+	before := j.Status
 	j.Status, j.Last, j.Finished = status, r.Position, r.Time
+	w.Jobs.Set(j, before)
+	w.Jobs.Trim(int(w.Settings.KeptFinished))
 }
 
 // takeOut takes a job from wherever it is but its row.
 func (w *World) takeOut(j *jobs.Job, at eventstore.Position) {
 	switch {
-	case live(j):
+	case j.Status.Live():
 		w.Cluster.End(j.Position, at)
 	case !j.Backoff:
 		w.Queue.Leave(entry(j))
@@ -224,5 +234,5 @@ func (w *World) freezeJob(i id.ID) {
 	w.takeOut(&j, w.Position)
 	w.Queue.End(j.Class)
 	j.Frozen = true
-	w.Jobs.Set(j, j.Status)
+	w.Jobs.Set(&j, j.Status)
 }

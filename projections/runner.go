@@ -69,7 +69,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	r.stop()
 	saves.finish(r.live)
 	saving.Wait()
-	if ctx.Err() != nil {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil
 	}
 	return err

@@ -145,7 +145,7 @@ func TestRunnerPublishesOnItsWay(t *testing.T) {
 	seen := 0
 	for w, c := r.World(), next; w.Position < 1000; {
 		<-c
-		var before eventstore.Position = w.Position
+		before := w.Position
 		if w, c = r.Wait(); w.Position > before+256 && seen == 0 && w.Position < 1000 {
 			t.Errorf("the World went from #%d to #%d in one step", before, w.Position)
 		}
@@ -227,9 +227,8 @@ func TestRunnerTellsWhyItCannotGoOn(t *testing.T) {
 	if err := <-gone; fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("who waited was told: %v", err)
 	}
-	_ = stop
 	var failed *eventstore.FailedError
-	if err := stop(); err != nil && !errors.As(err, &failed) {
+	if err := stop(); !errors.As(err, &failed) {
 		t.Errorf("Run returned %v", err)
 	}
 }

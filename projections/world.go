@@ -49,7 +49,7 @@ type World struct {
 	Access   *access.Access
 	Settings settings.State
 
-	frozen *btree.Map[string, Freeze]
+	frozen btree.Map[string, Freeze]
 
 	forking sync.Mutex // a fork writes its source
 
@@ -97,7 +97,6 @@ func NewWorld() *World {
 		Workers:  workers.New(),
 		Access:   access.New(),
 		Settings: settings.Default(),
-		frozen:   new(btree.Map[string, Freeze]),
 	}
 }
 
@@ -116,7 +115,7 @@ func (w *World) Fork() *World {
 		Workers:  w.Workers.Fork(),
 		Access:   w.Access.Fork(),
 		Settings: w.Settings,
-		frozen:   w.frozen.Copy(),
+		frozen:   *w.frozen.Copy(),
 	}
 }
 

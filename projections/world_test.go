@@ -132,17 +132,18 @@ func agree(t fataler, w *projections.World, h *worldtest.History) {
 // grow lets a live World follow a history of random commands, and sometimes go
 // on from a fork or from its own snapshot, as servers do.
 func grow(t fataler, s worldtest.Source, steps int) (*projections.World, *worldtest.History) {
+	seldom := 10 + steps/10 // loading takes the longer the more there is
 	h := worldtest.NewHistory(s)
 	h.Values = true
 	live := projections.NewWorld()
 	for range steps {
 		h.Step()
-		switch s.Intn(12) {
+		switch s.Intn(seldom) {
 		case 0:
 			live = reload(t, live)
-		case 1:
+		case 1, 2:
 			live = live.Fork()
-		case 2, 3, 4:
+		case 3, 4, 5:
 			h.Apply(live, h.Head())
 		}
 	}
@@ -160,7 +161,7 @@ func forget(h *worldtest.History) {
 // same, and the same as the aggregates say.
 func TestALogHasOneWorld(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		live, h := grow(t, worldtest.Rapid{T: t}, rapid.IntRange(1, 150).Draw(t, "steps"))
+		live, h := grow(t, worldtest.Rapid{T: t}, rapid.IntRange(1, 300).Draw(t, "steps"))
 		agree(t, live, h)
 		same(t, "the World from a snapshot", reload(t, live), live)
 		forget(h)

@@ -45,25 +45,19 @@ type Namespace struct {
 
 // Access holds tokens and namespaces.
 type Access struct {
-	tokens     *btree.Map[id.ID, *Token]
-	byHash     *btree.Map[string, id.ID]
-	namespaces *btree.Map[string, Namespace]
+	tokens     btree.Map[id.ID, *Token]
+	byHash     btree.Map[string, id.ID]
+	namespaces btree.Map[string, Namespace]
 }
 
 // New returns no tokens and no namespaces.
-func New() *Access {
-	return &Access{
-		tokens:     new(btree.Map[id.ID, *Token]),
-		byHash:     new(btree.Map[string, id.ID]),
-		namespaces: new(btree.Map[string, Namespace]),
-	}
-}
+func New() *Access { return new(Access) }
 
 // Fork returns one that shares everything with a until one of the two is
 // changed. It takes constant time and writes a, so forks of the same must not be
 // made at the same time.
 func (a *Access) Fork() *Access {
-	return &Access{a.tokens.Copy(), a.byHash.Copy(), a.namespaces.Copy()}
+	return &Access{*a.tokens.Copy(), *a.byHash.Copy(), *a.namespaces.Copy()}
 }
 
 // ByHash returns the token whose text has a SHA-256, valid or not.

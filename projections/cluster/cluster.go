@@ -74,13 +74,13 @@ func (a *Attempt) Expires() (at int64, ok bool) {
 
 // Cluster holds the workers and their live attempts.
 type Cluster struct {
-	nodes    *btree.Map[id.ID, node]
-	gains    *btree.Map[eventstore.Position, id.ID] // open nodes by GainedAt
-	attempts *btree.Map[eventstore.Position, Attempt]
+	nodes    btree.Map[id.ID, node]
+	gains    btree.Map[eventstore.Position, id.ID] // open nodes by GainedAt
+	attempts btree.Map[eventstore.Position, Attempt]
 	byNode   *btree.BTreeG[onNode]
-	byJob    *btree.Map[eventstore.Position, eventstore.Position] // JobPosition → BoundAt
-	expiring *btree.BTreeG[expiry]                                // started, with a time limit
-	stranded *btree.Set[id.ID]                                    // with live attempts and no session
+	byJob    btree.Map[eventstore.Position, eventstore.Position] // JobPosition → BoundAt
+	expiring *btree.BTreeG[expiry]                               // started, with a time limit
+	stranded btree.Set[id.ID]                                    // with live attempts and no session
 }
 
 // node is how a worker is kept. Its facts are shared and never change.
@@ -111,13 +111,8 @@ func (a expiry) less(b expiry) bool { return a.at < b.at || a.at == b.at && a.bo
 func New() *Cluster {
 	owned := btree.Options{NoLocks: true}
 	return &Cluster{
-		nodes:    new(btree.Map[id.ID, node]),
-		gains:    new(btree.Map[eventstore.Position, id.ID]),
-		attempts: new(btree.Map[eventstore.Position, Attempt]),
 		byNode:   btree.NewBTreeGOptions(onNode.less, owned),
-		byJob:    new(btree.Map[eventstore.Position, eventstore.Position]),
 		expiring: btree.NewBTreeGOptions(expiry.less, owned),
-		stranded: new(btree.Set[id.ID]),
 	}
 }
 
@@ -126,13 +121,13 @@ func New() *Cluster {
 // be made at the same time.
 func (c *Cluster) Fork() *Cluster {
 	return &Cluster{
-		nodes:    c.nodes.Copy(),
-		gains:    c.gains.Copy(),
-		attempts: c.attempts.Copy(),
+		nodes:    *c.nodes.Copy(),
+		gains:    *c.gains.Copy(),
+		attempts: *c.attempts.Copy(),
 		byNode:   c.byNode.Copy(),
-		byJob:    c.byJob.Copy(),
+		byJob:    *c.byJob.Copy(),
 		expiring: c.expiring.Copy(),
-		stranded: c.stranded.Copy(),
+		stranded: *c.stranded.Copy(),
 	}
 }
 

@@ -37,8 +37,8 @@ func (js *Jobs) Add(j Job, name string, limit Limit) {
 
 // Set replaces a job that had the status before. One that has ended now goes to
 // the newest of those that have.
-func (js *Jobs) Set(j Job, before job.Status) {
-	js.rows.Set(j.Position, pack(&j))
+func (js *Jobs) Set(j *Job, before job.Status) {
+	js.rows.Set(j.Position, pack(j))
 	if j.Status == before {
 		return
 	}

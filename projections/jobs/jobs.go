@@ -58,11 +58,11 @@ type Counts [job.Lost + 1]uint64
 
 // Jobs holds the jobs.
 type Jobs struct {
-	rows       *btree.Map[eventstore.Position, row]
-	byID       *btree.Map[id.ID, eventstore.Position]
-	ended      *btree.Map[eventstore.Position, eventstore.Position] // by Last of those that have ended
-	limits     *btree.Map[eventstore.Position, Limit]               // of those that have not ended and have a time limit
-	namespaces *btree.Map[uint32, namespace]
+	rows       btree.Map[eventstore.Position, row]
+	byID       btree.Map[id.ID, eventstore.Position]
+	ended      btree.Map[eventstore.Position, eventstore.Position] // by Last of those that have ended
+	limits     btree.Map[eventstore.Position, Limit]               // of those that have not ended and have a time limit
+	namespaces btree.Map[uint32, namespace]
 
 	// Of the owner: namespaces by name. Nil until the first job is added.
 	byName map[string]uint32
@@ -157,26 +157,18 @@ func (r *row) unpack(at eventstore.Position) Job {
 }
 
 // New returns no jobs.
-func New() *Jobs {
-	return &Jobs{
-		rows:       new(btree.Map[eventstore.Position, row]),
-		byID:       new(btree.Map[id.ID, eventstore.Position]),
-		ended:      new(btree.Map[eventstore.Position, eventstore.Position]),
-		limits:     new(btree.Map[eventstore.Position, Limit]),
-		namespaces: new(btree.Map[uint32, namespace]),
-	}
-}
+func New() *Jobs { return new(Jobs) }
 
 // Fork returns jobs that share everything with these until one of the two is
 // changed. It takes constant time and writes js, so forks of the same must not be
 // made at the same time.
 func (js *Jobs) Fork() *Jobs {
 	return &Jobs{
-		rows:       js.rows.Copy(),
-		byID:       js.byID.Copy(),
-		ended:      js.ended.Copy(),
-		limits:     js.limits.Copy(),
-		namespaces: js.namespaces.Copy(),
+		rows:       *js.rows.Copy(),
+		byID:       *js.byID.Copy(),
+		ended:      *js.ended.Copy(),
+		limits:     *js.limits.Copy(),
+		namespaces: *js.namespaces.Copy(),
 	}
 }
 

@@ -66,11 +66,11 @@ func Key(submitted int64, priority int32, agingStep int64) int64 {
 
 // Queue holds the waiting jobs.
 type Queue struct {
-	classes  *btree.Map[eventstore.Position, class] // by origin
-	arrivals *btree.BTreeG[arrival]                 // of classes with jobs that may be placed
+	classes  btree.Map[eventstore.Position, class] // by origin
+	arrivals *btree.BTreeG[arrival]                // of classes with jobs that may be placed
 	entries  *btree.BTreeG[entry]
 	gated    *btree.BTreeG[gate]
-	paused   *btree.Set[string] // namespaces
+	paused   btree.Set[string] // namespaces
 
 	// Of the owner: classes by what they ask for. Nil until the first change.
 	byDemand map[string]eventstore.Position
@@ -136,11 +136,9 @@ func (g gate) less(h gate) bool { return g.due < h.due || g.due == h.due && g.jo
 func New() *Queue {
 	owned := btree.Options{NoLocks: true}
 	return &Queue{
-		classes:  new(btree.Map[eventstore.Position, class]),
 		arrivals: btree.NewBTreeGOptions(arrival.less, owned),
 		entries:  btree.NewBTreeGOptions(entry.less, owned),
 		gated:    btree.NewBTreeGOptions(gate.less, owned),
-		paused:   new(btree.Set[string]),
 	}
 }
 
@@ -149,11 +147,11 @@ func New() *Queue {
 // be made at the same time.
 func (q *Queue) Fork() *Queue {
 	return &Queue{
-		classes:  q.classes.Copy(),
+		classes:  *q.classes.Copy(),
 		arrivals: q.arrivals.Copy(),
 		entries:  q.entries.Copy(),
 		gated:    q.gated.Copy(),
-		paused:   q.paused.Copy(),
+		paused:   *q.paused.Copy(),
 	}
 }
 
@@ -171,6 +169,15 @@ func (q *Queue) Class(origin eventstore.Position) (Class, bool) {
 		return Class{}, false
 	}
 	return c.public(origin), true
+}
+
+// Need returns what each job of a class needs.
+func (q *Queue) Need(origin eventstore.Position) resource.Amount {
+	c, ok := q.classes.Get(origin)
+	if !ok {
+		return resource.Amount{}
+	}
+	return c.demand.Need
 }
 
 func (c class) public(origin eventstore.Position) Class {

@@ -55,22 +55,17 @@ func (w *Worker) Registered() bool { return w.PublicKey != nil }
 
 // Workers holds the workers.
 type Workers struct {
-	rows  *btree.Map[id.ID, *Worker]
-	ended *btree.Map[eventstore.Position, id.ID] // terminated, by Last
+	rows  btree.Map[id.ID, *Worker]
+	ended btree.Map[eventstore.Position, id.ID] // terminated, by Last
 }
 
 // New returns no workers.
-func New() *Workers {
-	return &Workers{
-		rows:  new(btree.Map[id.ID, *Worker]),
-		ended: new(btree.Map[eventstore.Position, id.ID]),
-	}
-}
+func New() *Workers { return new(Workers) }
 
 // Fork returns workers that share everything with ws until one of the two is
 // changed. It takes constant time and writes ws, so forks of the same must not be
 // made at the same time.
-func (ws *Workers) Fork() *Workers { return &Workers{ws.rows.Copy(), ws.ended.Copy()} }
+func (ws *Workers) Fork() *Workers { return &Workers{*ws.rows.Copy(), *ws.ended.Copy()} }
 
 // Len returns how many workers are here.
 func (ws *Workers) Len() int { return ws.rows.Len() }
