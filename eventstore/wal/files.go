@@ -159,9 +159,8 @@ func lock(dir string) (*os.File, error) {
 		}
 		return nil, errors.Join(err, f.Close())
 	}
-	// The number only helps people; that it may be lost harms nothing.
-	if err := f.Truncate(0); err == nil {
-		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	}
+	// The number only helps people; that it may be lost harms nothing. It has one
+	// width: ext4 writes a file that was truncated to disk when it is closed.
+	_, _ = f.WriteAt(fmt.Appendf(nil, "%-10d\n", os.Getpid()), 0)
 	return f, nil
 }
