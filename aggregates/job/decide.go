@@ -26,21 +26,22 @@ func (c Submit) decide(s *State) (events, error) {
 		return nil, &fault.Error{Kind: fault.Conflict, Op: "submit", Subject: "job", Reason: "a job with this id exists"}
 	}
 	filled := c.Spec.WithDefaults()
-	if err := filled.Validate(); err != nil {
+	canonical, err := filled.Seal()
+	if err != nil {
 		return nil, err
 	}
-	return events{submission(filled)}, nil
+	return events{submission(filled, canonical)}, nil
 }
 
 // submission returns the event for a spec that is valid and whole.
-func submission(s spec.Spec) *eventv1.JobSubmitted {
+func submission(s spec.Spec, canonical []byte) *eventv1.JobSubmitted {
 	e := &eventv1.JobSubmitted{
 		Namespace: s.Namespace, Name: s.Name, Pool: s.Pool,
 		Requires: s.Requires.Pairs(), Resources: s.Resources.Event(),
 		Priority: s.Priority, Exclusive: s.Exclusive,
 		TimeLimitNs: int64(s.Timeout),
 		Cancel:      &eventv1.CancelPolicy{Signal: s.Cancel.Signal, GraceNs: int64(s.Cancel.Grace)},
-		Spec:        s.Canonical(), Steps: uint32(max(1, len(s.Steps))),
+		Spec:        canonical, Steps: uint32(max(1, len(s.Steps))),
 	}
 	if !s.Retries.IsZero() {
 		e.Retries = &eventv1.Retries{Max: s.Retries.Max, On: s.Retries.On, BackoffNs: int64(s.Retries.Backoff)}

@@ -25,8 +25,10 @@ func Parse(data []byte) (Spec, error) {
 	}
 	s := d.spec(v)
 	if len(d.fields) == 0 {
-		d.fields = s.check()
-		return s, d.err()
+		if err := s.Validate(); err != nil {
+			return Spec{}, err
+		}
+		return s, nil
 	}
 	for _, f := range s.check() {
 		// What could not be read is not there, so the whole can't be judged.

@@ -74,11 +74,10 @@ func cut(s string) string {
 // tree reads JSON text. What it finds wrong it adds to d; ok is false if there is
 // no tree.
 func (d *decoder) tree(data []byte) (v value, ok bool) {
-	switch {
-	case len(data) > MaxSpecBytes:
-		d.wrong("", "", "it has %d bytes, at most %d may be", len(data), MaxSpecBytes)
+	if d.checkSize(len(data)); d.fields != nil {
 		return value{}, false
-	case !utf8.Valid(data):
+	}
+	if !utf8.Valid(data) {
 		d.wrong("", "", "it is not UTF-8")
 		return value{}, false
 	}

@@ -15,8 +15,28 @@ import (
 // Validate returns nil if the spec may be submitted; else a *fault.Error of kind
 // Invalid that says everything that is wrong.
 func (s Spec) Validate() error {
+	_, err := s.Seal()
+	return err
+}
+
+// Seal returns the canonical form of a spec that may be submitted; else the error
+// that Validate returns.
+func (s Spec) Seal() (canonical []byte, err error) {
 	d := decoder{fields: s.check()}
-	return d.err()
+	if d.fields == nil {
+		canonical = s.Canonical()
+		d.checkSize(len(canonical))
+	}
+	if err := d.err(); err != nil {
+		return nil, err
+	}
+	return canonical, nil
+}
+
+func (d *decoder) checkSize(n int) {
+	if n > MaxSpecBytes {
+		d.wrong("", "", "it has %d bytes, at most %d may be", n, MaxSpecBytes)
+	}
 }
 
 // check returns what is wrong, in the order of the fields.
@@ -37,11 +57,6 @@ func (s Spec) check() []fault.Field {
 	c.duration("timeout", s.Timeout, MaxTimeout)
 	c.retries(s.Retries)
 	c.cancel(s.Cancel)
-	if len(c.fields) == 0 {
-		if n := len(s.Canonical()); n > MaxSpecBytes {
-			c.wrong("", "", "it has %d bytes, at most %d may be", n, MaxSpecBytes)
-		}
-	}
 	return c.fields
 }
 
