@@ -21,6 +21,7 @@ type Detail struct {
 	Location string `json:"location,omitempty" doc:"The field, as a path" example:"resources.memory"`
 	Message  string `json:"message" doc:"What is wrong with it"`
 	Value    any    `json:"value,omitempty" doc:"What was sent"`
+	Help     string `json:"help,omitempty" doc:"What would do"`
 }
 
 // Error makes a problem an error.

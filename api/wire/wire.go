@@ -10,27 +10,29 @@ import (
 
 // Job is a job as every list, page and event stream shows it.
 type Job struct {
-	ID         string          `json:"id" doc:"The job's id: 8 characters" example:"7f3k9qd2"`
-	Name       string          `json:"name" doc:"What the submitter called it" example:"build-web"`
-	Namespace  string          `json:"namespace" example:"default"`
-	State      string          `json:"state" enum:"pending,bound,running,succeeded,failed,cancelled,timed_out,lost" doc:"Where it is in its life"`
-	Attempt    uint32          `json:"attempt" doc:"The current or last attempt, from 1; 0 before the first"`
-	Worker     string          `json:"worker,omitempty" doc:"Id of the worker of that attempt" example:"m2c8v0xk"`
-	WorkerName string          `json:"worker_name,omitempty" doc:"Name of that worker" example:"atlas"`
-	ExitCode   *int32          `json:"exit_code,omitempty" doc:"Exit code of the attempt that ended the job"`
-	Signal     string          `json:"signal,omitempty" doc:"Signal that ended it, such as KILL"`
-	Reason     string          `json:"reason,omitempty" doc:"Why it waits or how it ended, as a code" example:"busy"`
-	Summary    string          `json:"summary,omitempty" doc:"The reason as a sentence" example:"exit code 1"`
-	Waits      bool            `json:"waits_for_input,omitempty" doc:"A process of the running job waits for keyboard input, which never comes"`
-	Cancelling bool            `json:"cancelling,omitempty" doc:"Its cancellation was requested and it still runs"`
-	Priority   int32           `json:"priority,omitempty"`
-	Submitted  time.Time       `json:"submitted_at"`
-	Started    *time.Time      `json:"started_at,omitempty" doc:"When the current or last attempt started"`
-	Finished   *time.Time      `json:"finished_at,omitempty"`
-	Position   uint64          `json:"position" doc:"Position of the job's submission in the event log"`
-	Steps      []Step          `json:"steps,omitempty" doc:"Steps of the current or last attempt; only when one job is read"`
-	Usage      *Usage          `json:"usage,omitempty" doc:"What the attempt uses or used; only when one job is read"`
-	Spec       json.RawMessage `json:"spec,omitempty" doc:"What was asked for, with defaults filled in; only when one job is read"`
+	ID          string          `json:"id" doc:"The job's id: 8 characters" example:"7f3k9qd2"`
+	Name        string          `json:"name" doc:"What the submitter called it" example:"build-web"`
+	Namespace   string          `json:"namespace" example:"default"`
+	State       string          `json:"state" enum:"pending,bound,running,succeeded,failed,cancelled,timed_out,lost" doc:"Where it is in its life"`
+	Attempt     uint32          `json:"attempt" doc:"The current or last attempt, from 1; 0 before the first"`
+	Worker      string          `json:"worker,omitempty" doc:"Id of the worker of that attempt" example:"m2c8v0xk"`
+	WorkerName  string          `json:"worker_name,omitempty" doc:"Name of that worker" example:"atlas"`
+	ExitCode    *int32          `json:"exit_code,omitempty" doc:"Exit code of the attempt that ended the job"`
+	Signal      string          `json:"signal,omitempty" doc:"Signal that ended it, such as KILL"`
+	Reason      string          `json:"reason,omitempty" doc:"Why it waits or how it ended, as a code" example:"busy"`
+	Summary     string          `json:"summary,omitempty" doc:"The reason in a few words" example:"exit code 1"`
+	Explanation string          `json:"explanation,omitempty" doc:"Why it waits, as sentences"`
+	Help        string          `json:"help,omitempty" doc:"What would help a job that waits"`
+	Waits       bool            `json:"waits_for_input,omitempty" doc:"A process of the running job waits for keyboard input, which never comes"`
+	Cancelling  bool            `json:"cancelling,omitempty" doc:"Its cancellation was requested and it still runs"`
+	Priority    int32           `json:"priority,omitempty"`
+	Submitted   time.Time       `json:"submitted_at"`
+	Started     *time.Time      `json:"started_at,omitempty" doc:"When the current or last attempt started"`
+	Finished    *time.Time      `json:"finished_at,omitempty"`
+	Position    uint64          `json:"position" doc:"Position of the job's submission in the event log"`
+	Steps       []Step          `json:"steps,omitempty" doc:"Steps of the current or last attempt; only when one job is read"`
+	Usage       *Usage          `json:"usage,omitempty" doc:"What the attempt uses or used; only when one job is read"`
+	Spec        json.RawMessage `json:"spec,omitempty" doc:"What was asked for, with defaults filled in; only when one job is read"`
 }
 
 // Terminal says whether a job in this state has ended.
@@ -71,6 +73,15 @@ type Usage struct {
 type Jobs struct {
 	Items []Job  `json:"items"`
 	Next  string `json:"next,omitempty" doc:"Cursor of the next page; absent on the last"`
+
+	Counts Counts `json:"counts" doc:"Of all jobs in the namespace that are in memory"`
+}
+
+// Counts are numbers of jobs, from the read model.
+type Counts struct {
+	Waiting int `json:"waiting"`
+	Running int `json:"running" doc:"Bound or running"`
+	Ended   int `json:"ended"`
 }
 
 // BatchItem is the outcome of one job of a batch: a job or a problem.
@@ -107,15 +118,17 @@ type Events struct {
 
 // Class is a group of waiting jobs with the same needs.
 type Class struct {
-	Class     string     `json:"class" doc:"Position of the first job that made it" example:"c47341"`
-	Namespace string     `json:"namespace"`
-	Pool      string     `json:"pool,omitempty"`
-	Waiting   int        `json:"waiting"`
-	Oldest    *time.Time `json:"oldest_submitted_at,omitempty"`
-	Needs     Needs      `json:"needs"`
-	Reason    string     `json:"reason,omitempty" doc:"Why its first job waits, as a code" example:"busy"`
-	Summary   string     `json:"summary,omitempty" doc:"The reason as a sentence"`
-	Next      []string   `json:"next,omitempty" doc:"Ids of the first jobs in line, at most 10"`
+	Class       string     `json:"class" doc:"Position of the first job that made it" example:"c47341"`
+	Namespace   string     `json:"namespace"`
+	Pool        string     `json:"pool,omitempty"`
+	Waiting     int        `json:"waiting"`
+	Oldest      *time.Time `json:"oldest_submitted_at,omitempty"`
+	Needs       Needs      `json:"needs"`
+	Reason      string     `json:"reason,omitempty" doc:"Why its first job waits, as a code" example:"busy"`
+	Summary     string     `json:"summary,omitempty" doc:"The reason in a few words"`
+	Explanation string     `json:"explanation,omitempty" doc:"The reason as sentences"`
+	Help        string     `json:"help,omitempty" doc:"What would help"`
+	Next        []string   `json:"next,omitempty" doc:"Ids of the first jobs in line, at most 10"`
 }
 
 // Needs is what a job asks of a worker.

@@ -32,7 +32,7 @@ JOB       STATE      NAME          TRY  WHY
 `},
 		{"a narrow terminal cuts text, then drops columns by rank", term.Style{Unicode: true, Width: 46, Terminal: true}, `
 JOB       STATE      NAME          WHY
-9d2mx7ht  ○ pending  build-web     busy, pla…
+9d2mx7ht  ○ pending  build-web     busy, plac…
 6wv0p3nc  ✗ failed   evil\x1b[31m  -
 `},
 	} {

@@ -1,0 +1,90 @@
+// Package api is the HTTP face: the routes under /v1, their documentation and
+// health. It turns requests into commands and Worlds into answers, and holds no
+// state of its own. One file a resource.
+//
+// Every route names the role it needs and is refused until it does; a caller
+// sees only what belongs to the namespace of its token.
+package api
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/labstack/echo/v4"
+
+	"github.com/hodei-jobs/hodei/api/watch"
+	"github.com/hodei-jobs/hodei/commands"
+	"github.com/hodei-jobs/hodei/eventstore"
+	"github.com/hodei-jobs/hodei/projections"
+	"github.com/hodei-jobs/hodei/projections/joblog"
+	"github.com/hodei-jobs/hodei/projections/telemetry"
+)
+
+// Limits of the API. Each is named by the error of who meets it.
+const (
+	MaxBody        = 1 << 20          // bytes of a request's body
+	MaxBatch       = 1000             // jobs of one batch
+	MaxPage        = 1000             // items of one page
+	DefaultPage    = 50               // items of a page that names no limit
+	MaxStreams     = 10000            // event streams open at once
+	MaxHeaderBytes = 64 << 10         // bytes of a request's header
+	HeaderTimeout  = 10 * time.Second // to send a header
+	BodyTimeout    = 30 * time.Second // to send a body
+	MaxKey         = 128              // bytes of an idempotency key
+)
+
+// Config is what the API is made of. All fields but Warnings are required.
+type Config struct {
+	Commands  *commands.Service
+	Runner    *projections.Runner
+	Store     eventstore.Store
+	Logs      *joblog.Log
+	Telemetry *telemetry.Table
+	Clock     func() time.Time
+	Logger    *slog.Logger
+	Watch     *watch.Hub // running
+	Version   string
+	// Warnings returns what an operator should look at, for /readyz.
+	Warnings func() []string
+}
+
+type server struct {
+	Config
+	streams chan struct{}   // a place a live event stream
+	done    <-chan struct{} // closed when the server stops: streams end
+}
+
+// New returns the API. Its event streams end when stop is closed.
+func New(c Config, stop <-chan struct{}) (http.Handler, *huma.OpenAPI) {
+	s := &server{Config: c, streams: make(chan struct{}, MaxStreams), done: stop}
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = s.routeError
+	e.Use(s.recover, secure)
+	api := huma.NewAPI(config(c.Version), newAdapter(e))
+	api.UseMiddleware(s.authenticate(api))
+	s.health(api)
+	s.jobs(api)
+	s.logs(api)
+	s.queue(api)
+	s.workers(api)
+	s.events(api)
+	s.documentation(e, api)
+	return e, api.OpenAPI()
+}
+
+func config(version string) huma.Config {
+	c := huma.DefaultConfig("Hodei Jobs", version)
+	c.Info.Description = "Jobs, workers, logs and the event log of one Hodei cluster."
+	c.DocsPath = "" // ours loads nothing from elsewhere
+	c.SchemasPath = ""
+	c.CreateHooks = nil // no $schema links in answers
+	c.RejectUnknownQueryParameters = true
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"token": {Type: "http", Scheme: "bearer", Description: "An API token, hodei_…"},
+	}
+	aliases(c.Components.Schemas)
+	return c
+}

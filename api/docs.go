@@ -1,0 +1,123 @@
+package api
+
+import (
+	"bytes"
+	_ "embed"
+	"html/template"
+	"net/http"
+	"sort"
+	"sync"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/labstack/echo/v4"
+)
+
+//go:embed docs.html
+var docsHTML string
+
+//go:embed docs.css
+var docsCSS []byte
+
+var docsTemplate = template.Must(template.New("docs").Parse(docsHTML))
+
+// documentation serves /docs: the OpenAPI document for people, on one page that
+// loads nothing from anywhere else.
+func (s *server) documentation(e *echo.Echo, api huma.API) {
+	page := sync.OnceValues(func() ([]byte, error) {
+		var b bytes.Buffer
+		err := docsTemplate.Execute(&b, documented(api.OpenAPI()))
+		return b.Bytes(), err
+	})
+	e.GET("/docs", func(c echo.Context) error {
+		html, err := page()
+		if err != nil {
+			return err
+		}
+		return c.HTMLBlob(http.StatusOK, html)
+	})
+	e.GET("/docs/style.css", func(c echo.Context) error { return c.Blob(http.StatusOK, "text/css", docsCSS) })
+}
+
+type docPage struct {
+	Title, Version, Description string
+	Operations                  []docOperation
+	Schemas                     []docSchema
+}
+
+type docOperation struct {
+	ID, Method, Path, Summary, Description, Body string
+	Role                                         string
+	Parameters                                   []*huma.Param
+	Statuses                                     []string
+}
+
+type docSchema struct {
+	Name, Description string
+	Fields            []docField
+}
+
+type docField struct {
+	Name, Type, Doc string
+	Required        bool
+}
+
+func documented(o *huma.OpenAPI) docPage {
+	p := docPage{Title: o.Info.Title, Version: o.Info.Version, Description: o.Info.Description}
+	for path, item := range o.Paths {
+		for method, op := range map[string]*huma.Operation{"GET": item.Get, "POST": item.Post, "DELETE": item.Delete, "PUT": item.Put} {
+			if op == nil {
+				continue
+			}
+			d := docOperation{ID: op.OperationID, Method: method, Path: path, Summary: op.Summary, Description: op.Description, Parameters: op.Parameters}
+			if role, ok := op.Metadata[roleKey].(interface{ String() string }); ok {
+				d.Role = role.String()
+			}
+			if op.RequestBody != nil {
+				for _, c := range op.RequestBody.Content {
+					d.Body = schemaName(c.Schema)
+				}
+			}
+			for status := range op.Responses {
+				d.Statuses = append(d.Statuses, status)
+			}
+			sort.Strings(d.Statuses)
+			p.Operations = append(p.Operations, d)
+		}
+	}
+	sort.Slice(p.Operations, func(i, j int) bool {
+		a, b := p.Operations[i], p.Operations[j]
+		return a.Path < b.Path || a.Path == b.Path && a.Method < b.Method
+	})
+	for name, schema := range o.Components.Schemas.Map() {
+		p.Schemas = append(p.Schemas, docSchema{Name: name, Description: schema.Description, Fields: fields(schema)})
+	}
+	sort.Slice(p.Schemas, func(i, j int) bool { return p.Schemas[i].Name < p.Schemas[j].Name })
+	return p
+}
+
+func fields(schema *huma.Schema) []docField {
+	required := map[string]bool{}
+	for _, r := range schema.Required {
+		required[r] = true
+	}
+	var out []docField
+	for name, f := range schema.Properties {
+		out = append(out, docField{Name: name, Type: schemaName(f), Doc: f.Description, Required: required[name]})
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
+	return out
+}
+
+func schemaName(s *huma.Schema) string {
+	switch {
+	case s == nil:
+		return ""
+	case s.Ref != "":
+		return s.Ref[len("#/components/schemas/"):]
+	case s.Type == huma.TypeArray:
+		return schemaName(s.Items) + "[]"
+	case s.Format != "":
+		return s.Type + " (" + s.Format + ")"
+	}
+	return s.Type
+}

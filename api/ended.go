@@ -1,0 +1,104 @@
+package api
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
+	"github.com/hodei-jobs/hodei/api/wire"
+)
+
+// addEnding adds what an event says of an attempt's end: exit code, signal, the
+// reason as code and as sentence, usage. It reports whether m ended the job.
+func addEnding(v *wire.Job, m proto.Message) (ended bool) {
+	switch e := m.(type) {
+	case *eventv1.JobSucceeded:
+		v.Reason, v.Summary, ended = "", "", true
+		addReport(v, e.GetEnding())
+	case *eventv1.JobFailed:
+		addReport(v, e.GetEnding())
+		v.Reason, v.Summary, ended = e.GetCause(), failure(e), !e.GetRetried()
+	case *eventv1.JobTimedOut:
+		addReport(v, e.GetEnding())
+		v.Reason, ended = "time_limit", !e.GetRetried()
+		v.Summary = "it ran longer than " + shortDuration(e.GetTimeLimitNs())
+	case *eventv1.JobLost:
+		v.Reason, v.Summary, ended = "lost", loss(e), !e.GetRetried()
+	case *eventv1.JobCancelled:
+		addReport(v, e.GetEnding())
+		v.Reason, v.Summary, ended = "cancelled", strings.TrimSuffix("cancelled: "+e.GetReason(), ": "), true
+	}
+	return ended
+}
+
+func failure(e *eventv1.JobFailed) string {
+	end := e.GetEnding()
+	var text string
+	switch {
+	case e.GetCause() == "exit" && end.ExitCode != nil:
+		text = fmt.Sprintf("exit code %d", end.GetExitCode())
+	case e.GetCause() == "signal":
+		text = "ended by signal " + end.GetSignal() + ", sender unknown"
+	case e.GetCause() == "out_of_memory":
+		text = "out of memory"
+	case e.GetCause() == "cannot_start":
+		text = "cannot start"
+	default:
+		text = strings.ReplaceAll(e.GetCause(), "_", " ")
+	}
+	if e.GetStep() > 1 {
+		text += fmt.Sprintf(" in step %d", e.GetStep())
+	}
+	if e.GetDetail() != "" {
+		text += ": " + e.GetDetail()
+	}
+	return text
+}
+
+func loss(e *eventv1.JobLost) string {
+	switch e.GetCause() {
+	case "unknown_to_worker":
+		return "its worker came back and does not know it any more"
+	case "worker_terminated":
+		return "its worker was ended"
+	}
+	return "its worker was silent for " + shortDuration(e.GetSilentNs())
+}
+
+func shortDuration(ns int64) string {
+	d := time.Duration(ns)
+	if d >= time.Second {
+		d = d.Round(time.Second / 10)
+	}
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = text[:len(text)-2]
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = text[:len(text)-2]
+	}
+	return text
+}
+
+func addReport(v *wire.Job, e *eventv1.Ending) {
+	if e == nil {
+		return
+	}
+	v.ExitCode, v.Signal = e.ExitCode, e.GetSignal()
+	u := e.GetUsage()
+	if u == nil {
+		return
+	}
+	v.Usage = &wire.Usage{PeakMemory: u.PeakMemoryBytes, NetRx: u.NetReceivedBytes, NetTx: u.NetSentBytes, DiskRead: u.DiskReadBytes, DiskWrite: u.DiskWrittenBytes}
+	if u.CpuNs != nil {
+		seconds := time.Duration(u.GetCpuNs()).Seconds()
+		v.Usage.CPUSeconds = &seconds
+	}
+	if u.PeakCpuMilli != nil {
+		peak := float64(u.GetPeakCpuMilli()) / 1000
+		v.Usage.PeakCPU = &peak
+	}
+}

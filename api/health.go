@@ -1,0 +1,56 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/hodei-jobs/hodei/api/wire"
+)
+
+// lagWarning is how many events the World may be behind the log before /readyz
+// says so.
+const lagWarning = 10_000
+
+type readyOutput struct {
+	Status int
+	Body   wire.Ready
+}
+
+func (s *server) health(api huma.API) {
+	huma.Register(api, open(huma.Operation{
+		OperationID: "getLive", Method: http.MethodGet, Path: "/livez", Tags: []string{"health"},
+		Summary: "Say that the process serves", DefaultStatus: http.StatusNoContent,
+	}), func(context.Context, *struct{}) (*struct{}, error) { return nil, nil })
+
+	huma.Register(api, open(huma.Operation{
+		OperationID: "getReady", Method: http.MethodGet, Path: "/readyz", Tags: []string{"health"},
+		Summary:     "Say whether the server can take jobs, and if not, why",
+		Description: "200 when it can, 503 when it can't. Warnings are what an operator should look at though all works.",
+		Errors:      []int{http.StatusServiceUnavailable},
+	}), func(context.Context, *struct{}) (*readyOutput, error) { return s.ready(), nil })
+}
+
+func (s *server) ready() *readyOutput {
+	out := &readyOutput{Status: http.StatusOK}
+	head, _ := s.Store.Wait()
+	out.Body.Position = uint64(head)
+	if err := s.Store.Err(); err != nil {
+		out.Body.Reasons = append(out.Body.Reasons, err.Error())
+	}
+	if !closed(s.Runner.Ready()) {
+		out.Body.Reasons = append(out.Body.Reasons, "the read models are being rebuilt from the log")
+	} else if lag := s.Runner.Lag(); lag > lagWarning {
+		out.Body.Warnings = append(out.Body.Warnings, fmt.Sprintf("the read models are %d events behind the log", lag))
+	}
+	if s.Warnings != nil {
+		out.Body.Warnings = append(out.Body.Warnings, s.Warnings()...)
+	}
+	out.Body.Ready = len(out.Body.Reasons) == 0
+	if !out.Body.Ready {
+		out.Status = http.StatusServiceUnavailable
+	}
+	return out
+}

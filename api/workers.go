@@ -1,0 +1,114 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/hodei-jobs/hodei/aggregates/id"
+	"github.com/hodei-jobs/hodei/aggregates/resource"
+	"github.com/hodei-jobs/hodei/aggregates/token"
+	"github.com/hodei-jobs/hodei/aggregates/worker"
+	"github.com/hodei-jobs/hodei/api/wire"
+	"github.com/hodei-jobs/hodei/projections"
+	"github.com/hodei-jobs/hodei/projections/workers"
+)
+
+type workersInput struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"1000"`
+	Cursor string `query:"cursor" doc:"The next of a page"`
+}
+
+type workersOutput struct{ Body wire.Workers }
+
+type workerInput struct {
+	ID string `path:"id" maxLength:"128" doc:"The worker's id, or its name" example:"atlas"`
+}
+
+type workerOutput struct{ Body *wire.Worker }
+
+func (s *server) workers(api huma.API) {
+	huma.Register(api, needs(token.Viewer, huma.Operation{
+		OperationID: "listWorkers", Method: http.MethodGet, Path: "/v1/workers", Tags: []string{"workers"},
+		Summary: "List workers", Errors: []int{http.StatusUnprocessableEntity},
+	}), s.listWorkers)
+	huma.Register(api, needs(token.Viewer, huma.Operation{
+		OperationID: "getWorker", Method: http.MethodGet, Path: "/v1/workers/{id}", Tags: []string{"workers"},
+		Summary: "Read one worker, by id or name", Errors: []int{http.StatusNotFound},
+	}), s.getWorker)
+}
+
+func (s *server) listWorkers(_ context.Context, in *workersInput) (*workersOutput, error) {
+	var after id.ID
+	if in.Cursor != "" {
+		var err error
+		if after, err = id.ParseWorker(in.Cursor); err != nil {
+			return nil, invalid("query.cursor", "it is not the next of a page", in.Cursor)
+		}
+	}
+	w := s.Runner.World()
+	out := &workersOutput{Body: wire.Workers{Items: []wire.Worker{}}}
+	for row := range w.Workers.All() {
+		if row.ID <= after {
+			continue
+		}
+		if len(out.Body.Items) == in.Limit {
+			out.Body.Next = out.Body.Items[in.Limit-1].ID
+			break
+		}
+		out.Body.Items = append(out.Body.Items, *s.workerView(w, row))
+	}
+	return out, nil
+}
+
+func (s *server) getWorker(_ context.Context, in *workerInput) (*workerOutput, error) {
+	w := s.Runner.World()
+	if i, err := id.ParseWorker(in.ID); err == nil {
+		if row, ok := w.Workers.Get(i); ok {
+			return &workerOutput{s.workerView(w, row)}, nil
+		}
+	}
+	var named *workers.Worker
+	for row := range w.Workers.All() { // one that lives is preferred to one that had the name before
+		if row.Name == in.ID && (named == nil || row.Status != worker.Terminated && row.Since > named.Since) {
+			named = row
+		}
+	}
+	if named == nil {
+		p := wire.NewProblem(http.StatusNotFound, "not_found", "there is no worker "+in.ID)
+		p.Help = "the workers there are: hodei worker list"
+		return nil, p
+	}
+	return &workerOutput{s.workerView(w, named)}, nil
+}
+
+func (s *server) workerView(w *projections.World, row *workers.Worker) *wire.Worker {
+	v := &wire.Worker{
+		ID: row.ID.String(), Name: row.Name, State: workerState(row.Status), Cordoned: row.Cordoned, Draining: row.Draining,
+		Since: instant(row.Since), OS: row.OS, Arch: row.Arch, Version: row.Version, Provider: row.Provider, Pool: row.Pool,
+		Labels: row.Labels.Map(), Capacity: amount(row.Capacity),
+	}
+	if node, ok := w.Cluster.Node(row.ID); ok {
+		v.Reserved, v.Jobs = amount(node.Reserved), node.Attempts
+	}
+	if at, ok := s.Telemetry.LastHeard(row.ID); ok {
+		v.LastHeard = instantOrNone(at)
+	}
+	if r, ok := s.Telemetry.Latest(row.ID); ok && row.Status == worker.Connected {
+		v.Used = &wire.Amount{CPU: float64(r.CPU.N) / 1000, Memory: r.Memory.N}
+	}
+	return v
+}
+
+// workerState is a status in the words of people: connected is online.
+func workerState(st worker.Status) string {
+	if st == worker.Connected {
+		return "online"
+	}
+	return st.String()
+}
+
+func amount(a resource.Amount) wire.Amount {
+	return wire.Amount{CPU: float64(a.CPU) / 1000, Memory: uint64(a.Memory), Disk: uint64(a.Disk)}
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) cmdDev() *cobra.Command {
+	c := &cobra.Command{
+		Use: "dev", Short: "Run a server and a worker here, nothing to install",
+		Long: `Run a server and a worker on this machine; all data in one folder.
+
+Examples:
+  hodei dev
+  hodei dev --data /tmp/hodei --http 127.0.0.1:8081
+
+It keeps an admin token where the other commands find it, and prints one line,
+ready http=… grpc=…, when it listens. Jobs go on when it is killed; started
+again, it takes them back.`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := loadServerConfig(c.Flags())
+			if err != nil {
+				return err
+			}
+			return a.dev(c.Context(), cfg)
+		},
+	}
+	serverFlags(c.Flags(), dataDir("dev"))
+	return c
+}
+
+func (a *app) dev(ctx context.Context, cfg *serverConfig) error {
+	logger, err := a.logger(cfg)
+	if err != nil {
+		return err
+	}
+	dir, err := configDir()
+	if err != nil {
+		return usage("%v", err)
+	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	return serve(ctx, cfg, logger, func(ctx context.Context, p *parts) (func(context.Context) error, error) {
+		tokenFile := filepath.Join(dir, tokenName)
+		made, err := p.adminToken(ctx, tokenFile)
+		if err != nil {
+			return nil, err
+		}
+		if err := keepSecret(filepath.Join(dir, serverName), "http://"+p.http.Addr().String()); err != nil {
+			return nil, err
+		}
+		l := newLocal(p, a)
+		a.note("hodei %s   data %s%s   token %s%s", version, short(cfg.Data), mark(p.fresh, " (new)"), short(tokenFile), mark(made, " (new, 0600)"))
+		a.note("  worker     %s, %s/%s, %d CPU", localName, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+		a.note("  API        http://%s/docs", p.http.Addr())
+		a.ready(p)
+		return func(ctx context.Context) error {
+			defer l.leave(a)
+			return l.run(ctx)
+		}, nil
+	})
+}
+
+func mark(yes bool, text string) string {
+	if yes {
+		return text
+	}
+	return ""
+}
+
+// short writes a path below the home folder with ~.
+func short(path string) string {
+	home := homeDir()
+	if rest, ok := strings.CutPrefix(path, home+"/"); ok && home != "" {
+		return "~/" + rest
+	}
+	return path
+}
+
+// ready prints the line that says where the server listens.
+func (a *app) ready(p *parts) {
+	fmt.Fprintf(a.stdout, "ready http=http://%s grpc=grpcs://%s\n", p.http.Addr(), p.grpc.Addr())
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) cmdServer() *cobra.Command {
+	c := &cobra.Command{
+		Use: "server", Short: "Run a server",
+		Long: `Run a server; workers connect to its gRPC address with a token.
+
+Examples:
+  hodei server --data /var/lib/hodei
+  HODEI_HTTP=127.0.0.1:80 hodei server --config /etc/hodei.yaml
+
+It prints one line, ready http=… grpc=…, when it listens. At its first start it
+makes an admin token, in the file DATA.token.`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := loadServerConfig(c.Flags())
+			if err != nil {
+				return err
+			}
+			logger, err := a.logger(cfg)
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			return serve(ctx, cfg, logger, func(ctx context.Context, p *parts) (func(context.Context) error, error) {
+				tokenFile := cfg.Data + ".token"
+				made, err := p.adminToken(ctx, tokenFile)
+				if err != nil {
+					return nil, err
+				}
+				if made {
+					logger.Info("made an admin token", "file", tokenFile)
+				}
+				a.ready(p)
+				return nil, nil
+			})
+		},
+	}
+	serverFlags(c.Flags(), dataDir("server"))
+	return c
+}

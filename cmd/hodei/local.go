@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hodei-jobs/hodei/agentproto/gateway/authority"
+	"github.com/hodei-jobs/hodei/aggregates/id"
+	"github.com/hodei-jobs/hodei/aggregates/token"
+	"github.com/hodei-jobs/hodei/aggregates/worker"
+	"github.com/hodei-jobs/hodei/commands"
+	"github.com/hodei-jobs/hodei/projections/workers"
+	"github.com/hodei-jobs/hodei/providers"
+	"github.com/hodei-jobs/hodei/providers/process"
+)
+
+const (
+	localName    = "local"
+	launchLimit  = 10 * time.Minute // for a launched agent to register
+	relaunchWait = time.Second      // between an agent's end and the next start; doubles
+	relaunchMost = time.Minute
+	stopLocal    = 20 * time.Second // for the local agent to end in order
+)
+
+// adminToken makes sure that somebody can sign in: if the file holds no token
+// that this server accepts, a new one is made and kept there.
+func (p *parts) adminToken(ctx context.Context, path string) (made bool, err error) {
+	if hash, ok := commands.TokenHash(readLine(path)); ok {
+		if t, ok := p.runner.World().Access.ByHash(hash); ok && t.Valid(p.store.Now().UnixNano()) {
+			return false, nil
+		}
+	}
+	plain, _, err := p.commands.CreateToken(ctx, system("server"), token.Create{Name: "admin", Namespace: token.AllNamespaces, Role: token.Admin})
+	if err != nil {
+		return false, err
+	}
+	if err := keepSecret(path, plain); err != nil {
+		return false, &exitError{code: exitRefused, err: fmt.Errorf("cannot keep the admin token: %w", err), help: "set HODEI_CONFIG_DIR to a folder that can be written"}
+	}
+	return true, nil
+}
+
+// local keeps one agent running on this machine, the worker of hodei dev. It is
+// level-triggered: it looks which worker there should be and whether its process
+// runs, so a restart takes an agent back instead of starting a second one.
+type local struct {
+	*parts
+	provider *process.Provider
+	url      string // where the agent connects to
+}
+
+func newLocal(p *parts, a *app) *local {
+	binary := process.Binary{AgentDir: p.config.AgentDir, BinDir: filepath.Join(p.config.Data, "bin"), Progress: a.stderr}
+	return &local{
+		parts:    p,
+		provider: process.New(process.Config{Dir: filepath.Join(p.config.Data, "agents"), Binary: binary.Find}),
+		url:      first(p.config.Advertise, "grpcs://"+p.grpc.Addr().String()),
+	}
+}
+
+// worker returns the local worker of this data folder, if there is one that may
+// still connect.
+func (l *local) worker() *workers.Worker {
+	var newest *workers.Worker
+	for w := range l.runner.World().Workers.All() {
+		if w.Provider == l.provider.Name() && w.Status != worker.Terminated && (newest == nil || w.Last > newest.Last) {
+			newest = w
+		}
+	}
+	return newest
+}
+
+// run starts the agent, and again when it ended, until ctx ends.
+func (l *local) run(ctx context.Context) error {
+	wait := relaunchWait
+	for {
+		began := time.Now()
+		handle, err := l.launch(ctx)
+		if err != nil {
+			l.logger.Error("cannot start the local worker", "error", err)
+		} else if ended, err := l.provider.Ended(ctx, handle); err == nil {
+			<-ended
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if time.Since(began) > relaunchMost {
+			wait = relaunchWait
+		}
+		l.logger.Warn("the local worker has ended; it is started again", "in", wait, "log", filepath.Join(l.config.Data, "agents", handle, "agent.log"))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, relaunchMost)
+	}
+}
+
+// launch makes the local worker run and returns its handle.
+func (l *local) launch(ctx context.Context) (handle string, err error) {
+	w := l.worker()
+	if w == nil {
+		return l.launchNew(ctx)
+	}
+	issued, err := l.workerToken(ctx, w.ID, w.TokenID)
+	if err != nil {
+		return "", err
+	}
+	handle, err = l.provider.Launch(ctx, l.launchOf(w.ID, issued))
+	if err == nil && w.Status == worker.Requested {
+		_, err = l.commands.LaunchWorker(ctx, system("provider"), w.ID, worker.Launch{Handle: handle})
+	}
+	return handle, err
+}
+
+func (l *local) launchNew(ctx context.Context) (handle string, err error) {
+	workerID, err := l.commands.NewID()
+	if err != nil {
+		return "", err
+	}
+	tokenID, err := l.commands.NewID()
+	if err != nil {
+		return "", err
+	}
+	if _, err := l.commands.RequestWorker(ctx, system("provider"), workerID, worker.Request{Provider: l.provider.Name(), TokenID: tokenID.String(), LaunchLimit: launchLimit}); err != nil {
+		return "", err
+	}
+	issued, err := l.workerToken(ctx, workerID, tokenID.String())
+	if err != nil {
+		return "", err
+	}
+	handle, err = l.provider.Launch(ctx, l.launchOf(workerID, issued))
+	if err != nil {
+		if _, ferr := l.commands.FailLaunch(ctx, system("provider"), workerID, worker.FailLaunch{Cause: "cannot_start", Detail: err.Error()}); ferr != nil {
+			l.logger.Error("cannot record a failed launch", "error", ferr)
+		}
+		return "", err
+	}
+	_, err = l.commands.LaunchWorker(ctx, system("provider"), workerID, worker.Launch{Handle: handle})
+	return handle, err
+}
+
+func (l *local) launchOf(workerID id.ID, issued string) providers.Launch {
+	return providers.Launch{Worker: workerID.String(), Name: localName, Token: issued, ServerURL: l.url}
+}
+
+// workerToken issues the token with which the worker registers; one that has
+// registered proves its key and needs none.
+func (l *local) workerToken(ctx context.Context, workerID id.ID, tokenID string) (string, error) {
+	return l.authority.IssueWorkerToken(ctx, authority.Claims{ID: tokenID, WorkerID: workerID.String(), Expires: time.Now().Add(launchLimit)})
+}
+
+// leave ends the agent when hodei dev is stopped, unless jobs run on it: they go
+// on, and the next hodei dev takes the agent back.
+func (l *local) leave(a *app) {
+	w := l.worker()
+	if w == nil {
+		return
+	}
+	if node, ok := l.runner.World().Cluster.Node(w.ID); ok && node.Attempts > 0 {
+		a.note("%d jobs go on running on the local worker; hodei dev takes them back within %s", node.Attempts, l.runner.World().Settings.OrphanAfter)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopLocal)
+	defer cancel()
+	if err := l.provider.Stop(ctx, w.ID.String()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+}
