@@ -97,10 +97,18 @@ type nobody struct{}
 
 func (nobody) LastHeard(id.ID) (int64, bool) { return 0, false }
 
-// Run does what is due until ctx ends, and returns its error. Leases begin when
-// it is called, so it is called when the server is ready. It may be run by one
-// goroutine at a time.
+// Run does what is due until ctx ends, and returns nil then, else why Worlds
+// can't be had any more. Leases begin when it is called, so it is called when
+// the server is ready. It may be run by one goroutine at a time.
 func (d *Controller) Run(ctx context.Context) error {
+	err := d.run(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (d *Controller) run(ctx context.Context) error {
 	d.watch = watch{since: d.clock().UnixNano()}
 	for {
 		if err := d.worlds.WaitFor(ctx, d.seen); err != nil {

@@ -68,9 +68,17 @@ func New(c Config) *Scheduler {
 	return s
 }
 
-// Run places jobs until ctx ends, and returns its error. It may be run by one
-// goroutine at a time.
+// Run places jobs until ctx ends, and returns nil then, else why Worlds can't be
+// had any more. It may be run by one goroutine at a time.
 func (s *Scheduler) Run(ctx context.Context) error {
+	err := s.run(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (s *Scheduler) run(ctx context.Context) error {
 	for {
 		if err := s.worlds.WaitFor(ctx, s.seen); err != nil {
 			return err

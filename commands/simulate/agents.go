@@ -8,7 +8,6 @@ package simulate
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 
@@ -89,15 +88,14 @@ func caller(worker id.ID) commands.Caller {
 // Run plays the agents until ctx ends. It returns nil then, else why a command
 // was not taken.
 func (a *Agents) Run(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, run := errgroup.WithContext(ctx)
 	for _, w := range a.workers {
-		group.Go(func() error { return a.serve(ctx, w) })
+		group.Go(func() error { return a.serve(run, w) })
 	}
-	err := group.Wait()
-	if errors.Is(err, context.Canceled) {
-		return nil
+	if err := group.Wait(); ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 // serve plays one agent: it takes every attempt that is bound to it. There are

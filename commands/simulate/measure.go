@@ -92,6 +92,23 @@ func Fill(ctx context.Context, c *commands.Service, specs []spec.Spec, count int
 	return Rate{Count: count, Took: time.Since(begun)}, nil
 }
 
+// Whole has callers submit count jobs while agents work, until as many have
+// succeeded: whole lives, at the cost of a submission each. Jobs that waited
+// before come first.
+func Whole(ctx context.Context, c *commands.Service, runner *projections.Runner, s spec.Spec, callers, count int) (Rate, error) {
+	group, ctx := errgroup.WithContext(ctx)
+	var lives Rate
+	group.Go(func() (err error) {
+		lives, err = Lives(ctx, runner, count)
+		return err
+	})
+	group.Go(func() error {
+		_, err := Submit(ctx, c, s, callers, count)
+		return err
+	})
+	return lives, group.Wait()
+}
+
 // Lives counts the jobs that succeed until count more have, or ctx ends.
 func Lives(ctx context.Context, runner *projections.Runner, count int) (Rate, error) {
 	world, next := runner.Wait()

@@ -32,7 +32,7 @@ const (
 
 func newServer(tb testing.TB) *server {
 	tb.Helper()
-	ctx, cancel := context.WithCancel(tb.Context())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
 	quiet := slog.New(slog.DiscardHandler)
 	store, _, err := embedded.Open(ctx, embedded.Config{Dir: tb.TempDir(), Logger: quiet})
 	if err != nil {
@@ -62,10 +62,10 @@ func newServer(tb testing.TB) *server {
 // begin lets agents join, and scheduler and agents run until the test ends.
 func (s *server) begin(tb testing.TB, told func(id.ID)) {
 	tb.Helper()
-	ctx, cancel := context.WithCancel(tb.Context())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
 	s.agents = NewAgents(Config{
 		Commands: s.commands, Runner: s.runner, Workers: simulatedWorkers,
-		Capacity: resource.Amount{CPU: simulatedSlots * slotMilli}, Started: told,
+		Capacity: resource.Amount{CPU: simulatedSlots * slotMilli, Memory: 1 << 40}, Started: told,
 	})
 	if err := s.agents.Join(ctx); err != nil {
 		tb.Fatal(err)
