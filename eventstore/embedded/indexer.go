@@ -60,20 +60,24 @@ type indexState struct {
 	cause  error  // the index is damaged: this was found
 }
 
-func newIndexer(s *Store, files indexFiles, ix index.Index) *indexer {
+// newIndexer takes an open index, and damage that was found in it, if any.
+func newIndexer(s *Store, files indexFiles, ix index.Index, damage error) *indexer {
 	x := &indexer{
 		store: s, files: files, logger: s.logger,
 		moved: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		ready: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	x.done.Store(uint64(ix.Checkpoint().Position))
-	x.state.Store(&indexState{index: ix, refuse: "its index is being checked"})
+	x.state.Store(&indexState{index: ix, refuse: "its index is being checked", cause: damage})
 	return x
 }
 
 // usable returns the index, or why appends are refused.
 func (x *indexer) usable() (index.Index, error) {
 	s := x.state.Load()
+	if x.low.Load() && x.far(x.store.tail.Load().head) {
+		return nil, x.store.space.refusal()
+	}
 	if s.refuse != "" {
 		return nil, &eventstore.ReadOnlyError{Reason: s.refuse, Progress: math.Float64frombits(x.share.Load())}
 	}
@@ -83,10 +87,12 @@ func (x *indexer) usable() (index.Index, error) {
 func (x *indexer) indexed() eventstore.Position { return eventstore.Position(x.done.Load()) }
 
 // behind reports whether appends must wait for the index. They don't if it is
-// being prepared or has no disk: they are refused then.
+// being prepared or its disk is full: they are refused then.
 func (x *indexer) behind(head eventstore.Position) bool {
-	return head > x.indexed()+maxUnindexed && x.state.Load().refuse == ""
+	return x.far(head) && x.state.Load().refuse == "" && !x.low.Load()
 }
+
+func (x *indexer) far(head eventstore.Position) bool { return head > x.indexed()+maxUnindexed }
 
 // add leaves a frame's runs for the indexer. Called by the writer.
 func (x *indexer) add(runs []index.Run, f *frame, after eventstore.Hash) {
@@ -147,6 +153,7 @@ func (x *indexer) step(ctx context.Context) {
 		x.copy()
 	case errors.Is(err, unix.ENOSPC):
 		x.low.Store(true)
+		token(x.moved)
 		x.store.space.enter()
 		x.pause(ctx)
 		token(x.wake)
@@ -274,35 +281,20 @@ func (x *indexer) progress(done, total uint64) {
 	}
 }
 
-// renew sets the index aside and makes a new one: from the copy if that is
-// whole, else from nothing.
+// renew puts another index in the place of a damaged one and brings it up to
+// the log's end. On an error it is called again with what it returned.
 func (x *indexer) renew(ctx context.Context, old index.Index) (index.Index, error) {
-	x.state.Store(&indexState{index: old, refuse: "its index is made anew from the log"})
 	if err := old.Close(); err != nil {
 		x.logger.Warn("cannot close damaged index", "error", err)
 	}
-	if err := x.files.setAside(); err != nil {
-		return old, err
-	}
-	if ix, err := x.files.openCopy(); err == nil {
-		x.state.Store(&indexState{index: ix, refuse: "its index is made anew from a copy"})
-		err = x.scrub(ctx, ix)
-		if err == nil {
-			err = x.catchUp(ctx, ix)
-		}
-		if err == nil {
-			return ix, nil
-		}
-		x.logger.Warn("copy of the index cannot be used", "error", err)
-		if err := errors.Join(ix.Close(), x.files.setAside()); err != nil {
-			return ix, err
-		}
-	}
-	ix, err := x.files.open()
+	ix, err := x.files.replace()
 	if err != nil {
 		return old, err
 	}
 	x.state.Store(&indexState{index: ix, refuse: "its index is made anew from the log"})
+	if err := x.scrub(ctx, ix); err != nil {
+		return ix, err
+	}
 	return ix, x.catchUp(ctx, ix)
 }
 
@@ -310,7 +302,10 @@ func (x *indexer) renew(ctx context.Context, old index.Index) (index.Index, erro
 // the chain. Nothing is appended meanwhile.
 func (x *indexer) catchUp(ctx context.Context, ix index.Index) error {
 	from, head := ix.Checkpoint(), x.store.tail.Load().head
-	if from.Position == head {
+	if from.Position >= head {
+		if from.Position > head {
+			return fmt.Errorf("the index goes to #%d, the log to #%d", from.Position, head)
+		}
 		return nil
 	}
 	chain := eventstore.Chain{Hash: from.Chain, Position: from.Position}

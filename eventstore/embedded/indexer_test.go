@@ -355,3 +355,40 @@ func mustAppendSoon(t *testing.T, s *Store, a eventstore.Append) {
 		return err == nil
 	})
 }
+
+func TestACopyTakesTheDamagedIndexsPlace(t *testing.T) {
+	cfg := config(newDir(t))
+	filledStore(t, cfg, 10)
+	at := func(name string) string { return filepath.Join(cfg.Dir, indexDir, name) }
+	ix, err := index.Open(at(indexName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := indexFiles{dir: filepath.Join(cfg.Dir, indexDir), openDB: index.Open}
+	if err := errors.Join(files.copy(ix), ix.Close()); err != nil {
+		t.Fatal(err)
+	}
+	filledStore(t, cfg, 10) // the copy is old by now
+	for _, row := range []struct {
+		name string
+		copy bool
+	}{{"with a copy", true}, {"without one", false}} {
+		if err := os.WriteFile(at(indexName), []byte("not an index"), fileMode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(at(copyName)); (err == nil) != row.copy {
+			t.Errorf("%s: %v", row.name, err)
+		}
+		s, report := openStore(t, cfg)
+		if report.Index == "" || len(report.Notes) != 1 {
+			t.Errorf("%s: report %+v", row.name, report)
+		}
+		forget(t, s)
+		if n := len(all(t, s)); n != 40 {
+			t.Errorf("%s: %d records, expected 40", row.name, n)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

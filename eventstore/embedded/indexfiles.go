@@ -32,26 +32,37 @@ type indexFiles struct {
 func (f indexFiles) path(name string) string { return filepath.Join(f.dir, name) }
 
 // openFirst opens the index at a start. Why is not empty if there was one that
-// can't be used; an empty one is then in its place.
+// can't be used; another is then in its place, which has to be brought up to date.
 func (f indexFiles) openFirst() (ix index.Index, why string, err error) {
 	if err := os.MkdirAll(f.dir, dirMode); err != nil {
 		return nil, "", err
 	}
 	if _, err := os.Stat(f.path(markerName)); err == nil {
 		why = "the process ended while it was being opened"
-		if err := f.setAside(); err != nil {
-			return nil, "", err
+	} else if ix, err = f.open(); err == nil {
+		return ix, "", nil
+	} else {
+		why = err.Error()
+	}
+	ix, err = f.replace()
+	return ix, why, err
+}
+
+// replace sets the index aside and opens another: the copy, or an empty one.
+func (f indexFiles) replace() (index.Index, error) {
+	if err := f.setAside(); err != nil {
+		return nil, err
+	}
+	// The copy is used up by this: one that is damaged is not tried twice.
+	if os.Rename(f.path(copyName), f.path(indexName)) == nil {
+		if ix, err := f.open(); err == nil {
+			return ix, nil
+		}
+		if err := os.Remove(f.path(indexName)); err != nil {
+			return nil, err
 		}
 	}
-	if ix, err = f.open(); err == nil {
-		return ix, why, nil
-	}
-	why = err.Error()
-	if err := f.setAside(); err != nil {
-		return nil, "", err
-	}
-	ix, err = f.open()
-	return ix, why, err
+	return f.open()
 }
 
 func (f indexFiles) open() (index.Index, error) {
@@ -80,13 +91,4 @@ func (f indexFiles) copy(ix index.Index) error {
 		return errors.Join(err, os.RemoveAll(temp))
 	}
 	return os.Rename(temp, f.path(copyName))
-}
-
-// openCopy puts the copy into the index's place. It is used up by that: one that
-// is damaged is not tried twice.
-func (f indexFiles) openCopy() (index.Index, error) {
-	if err := os.Rename(f.path(copyName), f.path(indexName)); err != nil {
-		return nil, err
-	}
-	return f.open()
 }

@@ -33,7 +33,8 @@ type draft struct {
 }
 
 // begin makes an empty draft of the frame after t.
-func (d *draft) begin(t *tail, time, latest int64) {
+// The batch has so many events and appends at most.
+func (d *draft) begin(t *tail, time, latest int64, events, appends int) {
 	if d.streams == nil {
 		d.streams = make(map[eventstore.StreamID]head)
 		d.ids = make(map[eventstore.EventID]int)
@@ -45,7 +46,7 @@ func (d *draft) begin(t *tail, time, latest int64) {
 	d.first, d.time = t.head+1, time
 	d.latest = (latest + int64(maxIDAhead)) / 1e6
 	d.buf = append(d.buf[:0], make([]byte, wal.HeaderSize)...)
-	d.records, d.starts = nil, nil // they become part of the tail
+	d.records, d.starts = make([]eventstore.Record, 0, events), make([]int32, 0, appends) // part of the tail later
 	d.runs = d.runs[:0]
 	d.chain.Hash, d.chain.Position = t.chain, t.head
 }

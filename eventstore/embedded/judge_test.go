@@ -19,7 +19,7 @@ func TestBodyIsFixed(t *testing.T) {
 	}
 	s := &Store{heads: newHeads(0)}
 	w := newWriter(s)
-	w.draft.begin(&tail{head: 6}, 0x0102030405060708, 0x7fffffffffffffff/2)
+	w.draft.begin(&tail{head: 6}, 0x0102030405060708, 0x7fffffffffffffff/2, 4, 2)
 	a := eventstore.Append{Batches: []eventstore.Batch{
 		{Stream: "a", Events: []eventstore.Event{{ID: id, Type: "T", Data: []byte("d")}, {ID: id.Next(), Type: "U"}}},
 		{Stream: "b", Expect: eventstore.Any, Events: []eventstore.Event{{ID: id.Add(2), Type: "V", Metadata: []byte("m")}}},

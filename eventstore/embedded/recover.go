@@ -160,17 +160,19 @@ func (s *Store) openRest(ctx context.Context, cfg Config, openDB func(string) (i
 	if err != nil {
 		return fmt.Errorf("cannot open event store: cannot make its index: %w", err)
 	}
+	var cause error // of damage in the index that is open
 	if why == "" {
-		why, err = s.checkIndex(ctx, ix, t)
+		cause, err = s.checkIndex(ctx, ix, t)
 	}
 	if err != nil {
 		return errors.Join(err, ix.Close())
 	}
-	s.index = newIndexer(s, files, ix)
-	if why != "" {
-		report.Index = why
-		report.Notes = append(report.Notes, "the index is made anew from the log: "+why)
-		s.index.state.Store(&indexState{index: ix, refuse: "its index is made anew from the log", cause: errors.New(why)})
+	s.index = newIndexer(s, files, ix, cause)
+	if report.Index = why; cause != nil {
+		report.Index = cause.Error()
+	}
+	if report.Index != "" {
+		report.Notes = append(report.Notes, "the index is made anew from the log: "+report.Index)
 	}
 	s.clock = newLogClock(bothClocks(cfg.Clock), t.time, cfg.ClockStepped)
 	s.space = newSpace(cfg)
@@ -190,8 +192,8 @@ func (s *Store) openRest(ctx context.Context, cfg Config, openDB func(string) (i
 
 // checkIndex holds the index's checkpoint against the log. An index that is
 // whole and knows more than the log, or other records, proves that the log was
-// lost or swapped; one that is damaged proves nothing and why says so.
-func (s *Store) checkIndex(ctx context.Context, ix index.Index, t *tail) (why string, err error) {
+// lost or swapped; one that is damaged proves nothing, and the damage says so.
+func (s *Store) checkIndex(ctx context.Context, ix index.Index, t *tail) (damage, err error) {
 	c := ix.Checkpoint()
 	reason := ""
 	if c.Position > t.head {
@@ -199,19 +201,19 @@ func (s *Store) checkIndex(ctx context.Context, ix index.Index, t *tail) (why st
 	} else if c.Position > 0 && uint64(c.Position) >= s.log.First() {
 		chain, err := s.chainAt(t, c.Position)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		if chain != c.Chain {
 			reason = fmt.Sprintf("the chain at #%d is not the one that the index has", c.Position)
 		}
 	}
 	if reason == "" {
-		return "", nil
+		return nil, nil
 	}
 	if err := ix.Scrub(ctx, nil); err != nil {
-		return err.Error(), nil
+		return err, nil
 	}
-	return "", s.refuse(t.head, reason, lostHelp)
+	return nil, s.refuse(t.head, reason, lostHelp)
 }
 
 // start sets the indexer going.

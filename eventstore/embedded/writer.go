@@ -48,11 +48,12 @@ type writer struct {
 	stopped chan struct{} // closed when nothing is written any more
 
 	// Owned by whoever has the turn.
-	taken *call // the call that items are being taken from, and the next one
-	next  int
-	batch []item
-	draft draft
-	begun []eventstore.StreamID // streams whose first record is in the current journal
+	taken  *call // the call that items are being taken from, and the next one
+	next   int
+	batch  []item
+	events int // in batch
+	draft  draft
+	begun  []eventstore.StreamID // streams whose first record is in the current journal
 }
 
 func newWriter(s *Store) *writer {
@@ -154,7 +155,8 @@ func (w *writer) close() {
 func (w *writer) gather() bool {
 	clear(w.batch)
 	w.batch = w.batch[:0]
-	events, bytes := 0, 0
+	w.events = 0
+	bytes := 0
 	for {
 		if w.taken == nil && !w.take() {
 			return len(w.batch) > 0
@@ -165,11 +167,11 @@ func (w *writer) gather() bool {
 				continue
 			}
 			n, size := frameSize(t.append())
-			full := events+n > maxFrameEvents || bytes+size > maxFrameBytes || len(w.batch) == maxFrameEvents
+			full := w.events+n > maxFrameEvents || bytes+size > maxFrameBytes || len(w.batch) == maxFrameEvents
 			if full && len(w.batch) > 0 {
 				return true
 			}
-			events, bytes = events+n, bytes+size
+			w.events, bytes = w.events+n, bytes+size
 			w.batch = append(w.batch, t)
 		}
 		w.taken = nil
@@ -225,7 +227,7 @@ func (w *writer) try(batch []item) error {
 	s := w.store
 	t := s.tail.Load()
 	now, wall := s.clock.read()
-	w.draft.begin(t, max(now, t.time), max(now, wall))
+	w.draft.begin(t, max(now, t.time), max(now, wall), w.events, len(batch))
 	ready, refusal := s.index.usable()
 	if refusal == nil {
 		refusal = w.prefetch(ready, batch)
