@@ -22,10 +22,40 @@ type Swarm struct {
 	Output  []byte   // what each job prints
 
 	lives atomic.Uint64
+
+	mu   sync.Mutex
+	goal uint64        // of who waits
+	met  chan struct{} // closed when lives reaches goal; nil while nobody waits
 }
 
 // Lives returns how many jobs were finished and acknowledged.
 func (w *Swarm) Lives() uint64 { return w.lives.Load() }
+
+// WaitFor waits until that many jobs were finished and acknowledged, or ctx ends.
+// One goroutine at a time may wait.
+func (w *Swarm) WaitFor(ctx context.Context, lives uint64) {
+	w.mu.Lock()
+	w.goal, w.met = lives, make(chan struct{})
+	met := w.met
+	w.mu.Unlock()
+	if w.Lives() >= lives {
+		return
+	}
+	select {
+	case <-met:
+	case <-ctx.Done():
+	}
+}
+
+func (w *Swarm) count() {
+	lives := w.lives.Add(1)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.met != nil && lives >= w.goal {
+		close(w.met)
+		w.met = nil
+	}
+}
 
 // Run connects the agents and serves until ctx ends or one of them fails.
 func (w *Swarm) Run(ctx context.Context) error {
@@ -99,7 +129,7 @@ func (w *Swarm) answer(s *Session, m *pb.ServerMessage) error {
 		}
 		return s.Send(&pb.Result{Ref: ref, Outcome: "succeeded", ExitCode: new(int32), EndOffset: uint64(len(w.Output))})
 	case m.GetResultAck() != nil:
-		w.lives.Add(1)
+		w.count()
 	}
 	return nil
 }

@@ -1,0 +1,122 @@
+package gateway_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hodei-jobs/hodei/agentproto/gateway/authority"
+	"github.com/hodei-jobs/hodei/agentproto/gateway/dummy"
+	"github.com/hodei-jobs/hodei/agentproto/gateway/gatewaytest"
+	"github.com/hodei-jobs/hodei/commands"
+	"github.com/hodei-jobs/hodei/commands/scheduler"
+)
+
+// TestAHerdComesBackInOrder: all agents lose their server at once and return at
+// once. They are let in at an even rate, and soon all are.
+func TestAHerdComesBackInOrder(t *testing.T) {
+	agents, rate := 300, 200
+	if os.Getenv("HODEI_LONG") != "" {
+		agents = 1000
+	} else if testing.Short() {
+		agents = 100
+	}
+	server := gatewaytest.Start(t, gatewaytest.Options{})
+	var herd []*dummy.Agent
+	connectAll := func() time.Duration {
+		var all sync.WaitGroup
+		began := time.Now()
+		for _, a := range herd {
+			a.Address = server.Address
+			all.Go(func() {
+				if err := patiently(t.Context(), a); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		return time.Since(began)
+	}
+	for range agents {
+		herd = append(herd, gatewaytest.NewAgent(t, server).Agent)
+	}
+	connectAll()
+	before := len(recorded(t, server, "WorkerConnected"))
+	server.Stop(t)
+	server.AdmitRate = rate
+	server.Restart(t)
+	took := connectAll()
+	if limit := time.Duration(agents) * time.Second / 66; took > limit { // 1,000 in 15 s
+		t.Errorf("it took %v, at most %v may be", took, limit)
+	}
+	var peak, from int
+	back := recorded(t, server, "WorkerConnected")[before:]
+	const span = int64(500 * time.Millisecond)
+	for i, r := range back {
+		for r.Time-back[from].Time > span {
+			from++
+		}
+		peak = max(peak, i-from+1)
+	}
+	mean := float64(len(back)) / took.Seconds() * time.Duration(span).Seconds()
+	t.Logf("%d agents back in %v, at most %d within %v, mean %.0f", len(back), took, peak, time.Duration(span), mean)
+	if float64(peak) > 3*mean {
+		t.Errorf("the peak is more than 3 times the mean")
+	}
+}
+
+// patiently connects and stays; it comes back when the server says.
+func patiently(ctx context.Context, a *dummy.Agent) error {
+	for {
+		_, err := a.Connect(ctx)
+		var refused *dummy.RefusedError
+		if !errors.As(err, &refused) || refused.Final {
+			return err
+		}
+		select {
+		case <-time.After(time.Duration(refused.RetryAfterNs)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// BenchmarkLives is whole lives of jobs over the protocol: submitted, bound,
+// assigned, started, one line printed, finished, acknowledged.
+func BenchmarkLives(b *testing.B) {
+	server := gatewaytest.Start(b, gatewaytest.Options{})
+	ctx, cancel := context.WithCancel(b.Context())
+	swarm := &dummy.Swarm{Address: server.Address, Pin: server.Authority.Pin(), Slots: 64, Output: []byte("hello\n")}
+	for range 10 {
+		swarm.Tokens = append(swarm.Tokens, server.Token(b, authority.Claims{}))
+	}
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := swarm.Run(ctx); err != nil {
+			b.Error(err)
+		}
+	})
+	schedule := scheduler.New(scheduler.Config{Runner: server.Runner, Commands: server.Commands, Telemetry: server.Telemetry, Logger: server.Logger})
+	running.Go(func() { _ = schedule.Run(ctx) })
+	defer running.Wait()
+	defer cancel()
+	b.ResetTimer()
+	batch := make([]commands.Submission, 0, 100)
+	for left := b.N; left > 0; left -= len(batch) {
+		batch = batch[:0]
+		for range min(left, 100) {
+			batch = append(batch, commands.Submission{Spec: anyJob})
+		}
+		for _, done := range server.Commands.SubmitJobs(ctx, gatewaytest.Caller, batch) {
+			if done.Err != nil {
+				b.Fatal(done.Err)
+			}
+		}
+		swarm.WaitFor(ctx, uint64(max(0, b.N-left-1000))) // some are always waiting
+	}
+	swarm.WaitFor(ctx, uint64(b.N))
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "lives/s")
+}
