@@ -203,3 +203,30 @@ func TestIDsFromTheFutureAreRefused(t *testing.T) {
 		t.Errorf("an id of the future: %v", err)
 	}
 }
+
+// A panic in an append is recovered by whoever called it, such as a server of
+// HTTP; it must not leave the store waiting for ever.
+func TestAPanicEndsTheStore(t *testing.T) {
+	cfg := config(newDir(t))
+	broken := false
+	cfg.Clock = func() time.Time {
+		if broken {
+			panic("no clock")
+		}
+		return time.Now()
+	}
+	s, _ := openStore(t, cfg)
+	broken = true
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was swallowed")
+			}
+		}()
+		_, _ = s.Append(t.Context(), one("a", eventstore.Any, 1).Batches...)
+	}()
+	var failed *eventstore.FailedError
+	if _, err := s.Append(t.Context(), one("a", eventstore.Any, 1).Batches...); !errors.As(err, &failed) {
+		t.Errorf("an append after a panic: %v", err)
+	}
+}

@@ -32,6 +32,9 @@ func (s *Store) SaveSnapshot(ctx context.Context, snap eventstore.Snapshot, keep
 
 // LoadSnapshot implements [eventstore.Snapshots].
 func (s *Store) LoadSnapshot(ctx context.Context, name, version string, at eventstore.Position) (eventstore.Snapshot, bool, []error, error) {
+	if s.closed() {
+		return eventstore.Snapshot{}, false, nil, eventstore.ErrClosed
+	}
 	return s.snaps.Load(ctx, name, version, at, func(snap eventstore.Snapshot) error {
 		chain, err := s.ChainAt(ctx, snap.Position)
 		if err == nil && chain != snap.Chain {
@@ -43,5 +46,8 @@ func (s *Store) LoadSnapshot(ctx context.Context, name, version string, at event
 
 // ListSnapshots implements [eventstore.Snapshots].
 func (s *Store) ListSnapshots(ctx context.Context, name string) ([]eventstore.Position, error) {
+	if s.closed() {
+		return nil, eventstore.ErrClosed
+	}
 	return s.snaps.List(ctx, name)
 }

@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/hodei-jobs/hodei/eventstore"
 	"github.com/hodei-jobs/hodei/eventstore/wal"
@@ -85,7 +86,6 @@ func (w *writer) send(ctx context.Context, c *call) error {
 			return c.err
 		case w.turn <- struct{}{}:
 			w.write(c)
-			<-w.turn
 		case <-w.stopped:
 			select {
 			case <-c.done: // it was answered last
@@ -97,8 +97,20 @@ func (w *writer) send(ctx context.Context, c *call) error {
 	}
 }
 
-// write writes frames until c is answered. The caller has the turn.
+// write writes frames until c is answered, then gives up the turn. A panic, which
+// somebody above may well recover from, ends the store: nothing is left half done.
 func (w *writer) write(c *call) {
+	defer func() {
+		r := recover()
+		if r != nil {
+			w.store.fail(fmt.Errorf("panic while appending: %v", r))
+			w.end()
+		}
+		<-w.turn
+		if r != nil {
+			panic(r)
+		}
+	}()
 	for {
 		select {
 		case <-c.done:
@@ -200,13 +212,7 @@ func frameSize(a *eventstore.Append) (events, bytes int) {
 // commit judges a batch of appends and writes those that hold as one frame.
 func (w *writer) commit(batch []item, again bool) {
 	s := w.store
-	err := s.Err() // a reader may have found damage
-	if err == nil {
-		s.writing.Lock()
-		err = w.try(batch)
-		s.writing.Unlock()
-	}
-	switch {
+	switch err := w.try(batch); {
 	case err == nil:
 	case errors.Is(err, wal.ErrFull) && !again:
 		s.space.enter()
@@ -225,6 +231,11 @@ func (w *writer) commit(batch []item, again bool) {
 
 func (w *writer) try(batch []item) error {
 	s := w.store
+	if err := s.Err(); err != nil { // a reader may have found damage
+		return err
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	t := s.tail.Load()
 	now, wall := s.clock.read()
 	w.draft.begin(t, max(now, t.time), max(now, wall), w.events, len(batch))
