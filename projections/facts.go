@@ -155,19 +155,24 @@ func (d *decoder) step(r *eventstore.Record, f stepFields) (s step, err error) {
 	if r.Value != nil {
 		return stepOf(r.Value)
 	}
-	err = fields(r.Data, func(n protowire.Number, t protowire.Type, b []byte, v uint64) (err error) {
+	var worker []byte
+	err = fields(r.Data, func(n protowire.Number, t protowire.Type, b []byte, v uint64) error {
 		switch {
 		case n == f.attempt && t == protowire.VarintType:
 			s.attempt = uint32(v)
 		case n == f.worker && t == protowire.BytesType:
-			s.worker, err = id.ParseWorker(string(b))
+			worker = b
+			return valid(b)
 		case n == f.retried && t == protowire.VarintType:
 			s.retried = v != 0
 		case n == f.delay && t == protowire.VarintType:
 			s.delay = int64(v)
 		}
-		return err
+		return nil
 	})
+	if err == nil && len(worker) > 0 {
+		s.worker, err = id.ParseWorker(string(worker))
+	}
 	return s, err
 }
 
@@ -175,7 +180,9 @@ func stepOf(value any) (s step, err error) {
 	switch m := value.(type) {
 	case *eventv1.JobBound:
 		s.attempt = m.Attempt
-		s.worker, err = id.ParseWorker(m.WorkerId)
+		if m.WorkerId != "" {
+			s.worker, err = id.ParseWorker(m.WorkerId)
+		}
 	case *eventv1.JobStarted:
 		s.attempt = m.Attempt
 	case *eventv1.JobSucceeded:
