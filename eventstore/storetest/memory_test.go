@@ -41,7 +41,7 @@ func (h *memoryHarness) Store() eventstore.Store { return h.store }
 func (h *memoryHarness) SetWallClock(by time.Duration) {
 	h.store.mu.Lock()
 	defer h.store.mu.Unlock()
-	h.store.step = by
+	h.store.step += by
 }
 
 func (h *memoryHarness) Reopen() eventstore.Store {

@@ -31,7 +31,7 @@ type Harness interface {
 
 // WallClock is a [Harness] that can set the wall clock its store looks at.
 type WallClock interface {
-	// SetWallClock moves it, for this store alone, forwards or backwards.
+	// SetWallClock moves it by that much, for this store alone, forwards or backwards.
 	SetWallClock(by time.Duration)
 }
 
