@@ -59,7 +59,7 @@ func TestWhatIsReceivedIsWhatWasWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rapid.Check(withoutDeadline{t}, func(t *rapid.T) {
 			o := outbox.New()
-			window := rapid.Uint64Range(1, 100<<10)
+			window := rapid.Uint64Range(1000, 100<<10)
 			o.SetWindow(window.Draw(t, "window"), window.Draw(t, "session window"))
 			b := o.Open(key)
 			defer b.Drop()
@@ -67,14 +67,23 @@ func TestWhatIsReceivedIsWhatWasWritten(t *testing.T) {
 			s := &server{}
 			next := byte(0)
 
-			take := func(t *rapid.T) {
-				if piece, ok := o.Take(); ok {
+			take := func(t *rapid.T, most int) {
+				for range most {
+					piece, ok := o.Take()
+					if !ok {
+						return
+					}
 					s.receive(t, piece)
 				}
 			}
 			resume := func(t *rapid.T, have uint64) {
 				if err := b.Resume(have); err != nil {
 					t.Fatalf("resume at %d: %v", have, err)
+				}
+			}
+			acknowledge := func(t *rapid.T, have uint64) {
+				if err := b.Ack(have); err != nil {
+					t.Fatal(err)
 				}
 			}
 			t.Repeat(map[string]func(*rapid.T){
@@ -93,7 +102,7 @@ func TestWhatIsReceivedIsWhatWasWritten(t *testing.T) {
 					}
 					written[tag] = append(written[tag], p...)
 				},
-				"take": take,
+				"take": func(t *rapid.T) { take(t, rapid.IntRange(1, 50).Draw(t, "pieces")) },
 				"time passes": func(t *rapid.T) {
 					time.Sleep(time.Duration(rapid.IntRange(1, 300).Draw(t, "ms")) * time.Millisecond)
 					synctest.Wait()
@@ -101,10 +110,12 @@ func TestWhatIsReceivedIsWhatWasWritten(t *testing.T) {
 				"sync": func(t *rapid.T) {
 					s.durable = rapid.Uint64Range(s.durable, s.head).Draw(t, "durable")
 				},
-				"acknowledge": func(t *rapid.T) {
-					if err := b.Ack(rapid.Uint64Range(0, s.durable).Draw(t, "have")); err != nil {
-						t.Fatal(err)
-					}
+				"acknowledge late": func(t *rapid.T) {
+					acknowledge(t, rapid.Uint64Range(0, s.durable).Draw(t, "have"))
+				},
+				"sync and acknowledge": func(t *rapid.T) {
+					s.durable = s.head
+					acknowledge(t, s.durable)
 				},
 				"cut": func(t *rapid.T) {
 					s.cut()
@@ -115,7 +126,8 @@ func TestWhatIsReceivedIsWhatWasWritten(t *testing.T) {
 			b.Close()
 			o.SetWindow(wide, wide)
 			for !b.Sent() {
-				take(t)
+				take(t, 1)
+				acknowledge(t, s.head)
 			}
 			for tag, want := range written {
 				if !bytes.Equal(s.of(tag), want) {
