@@ -205,10 +205,10 @@ func (s *State) giveUp(cause, detail string) events {
 	}}
 }
 
-// retries reports whether the job is tried again after a cause.
+// retries reports whether the job is tried again after a cause. It is not asked of
+// a job that is to be cancelled.
 func (s *State) retries(cause string) bool {
-	return s.Retry < s.policy.most && !s.CancelRequested &&
-		(len(s.policy.on) == 0 || slices.Contains(s.policy.on, cause))
+	return s.Retry < s.policy.most && (len(s.policy.on) == 0 || slices.Contains(s.policy.on, cause))
 }
 
 // again returns the end of an attempt, and the next one with it if there is one.

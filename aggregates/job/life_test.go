@@ -324,14 +324,19 @@ func TestTook(t *testing.T) {
 
 // Copies of a state don't share what grows: two histories that part stay apart.
 func TestStatesAreIndependent(t *testing.T) {
-	base := aggregate.Fold(submitted(), bound(1, "w1"), requeued(2, "not_started"), bound(2, "w2"), requeued(3, "not_started"))
-	left, right := aggregate.FoldOn(base, bound(3, "left")), aggregate.FoldOn(base, bound(3, "right"))
-	left, right = aggregate.FoldOn(left, requeued(4, "not_started"), bound(4, "w4")), aggregate.FoldOn(right, requeued(4, "not_started"), bound(4, "w4"))
-	for name, s := range map[string]job.State{"left": left, "right": right} {
-		got, err := s.Decide(finish(3, name, "succeeded"))
-		if err != nil || len(got) != 1 {
-			t.Errorf("%s has forgotten who had attempt 3: %v, %v", name, got, err)
-		}
+	base := aggregate.Fold(submitted(retries(9)))
+	for i := uint32(1); i <= 7; i++ {
+		base = aggregate.FoldOn(base, bound(i, "w1"), requeued(i+1, "not_started"))
+	}
+	base = job.Evolve(base, bound(8, "w1"))
+	gaveUp := aggregate.FoldOn(base, requeued(9, "not_started"), bound(9, "w2"))
+	wasLost := aggregate.FoldOn(base, started(8, "w1"), lost(8, "w1", true), requeued(9, "backoff_over"), bound(9, "w2"))
+	late := job.Finish{Attempt: 8, Worker: "w1", Outcome: "failed", Cause: "cannot_start"}
+	if got, err := gaveUp.Decide(late); err != nil || len(got) != 0 {
+		t.Errorf("an attempt that was given up: %v, %v", got, err)
+	}
+	if got, err := wasLost.Decide(late); err != nil || len(got) != 1 {
+		t.Errorf("an attempt that was lost: %v, %v", got, err)
 	}
 }
 
