@@ -31,7 +31,7 @@ func secure(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; frame-ancestors 'none'")
 		h.Set("Referrer-Policy", "no-referrer")
-		c.Request().Body = http.MaxBytesReader(c.Response(), c.Request().Body, MaxBody)
+		c.Request().Body = http.MaxBytesReader(c.Response().Writer, c.Request().Body, MaxBody)
 		return next(c)
 	}
 }

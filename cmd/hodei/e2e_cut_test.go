@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bytes"
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+// silentProxy forwards connections to a server. While it is cut it passes
+// nothing on and closes nothing, as a firewall that has forgotten a connection:
+// writes succeed and nothing arrives.
+type silentProxy struct {
+	net.Listener
+	to string
+
+	mu     sync.Mutex
+	open   chan struct{} // closed while data passes
+	closed chan struct{}
+}
+
+func newSilentProxy(t *testing.T) *silentProxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &silentProxy{Listener: l, open: make(chan struct{}), closed: make(chan struct{})}
+	close(p.open)
+	go p.serve()
+	t.Cleanup(func() { close(p.closed); _ = l.Close() })
+	return p
+}
+
+func (p *silentProxy) serve() {
+	for {
+		in, err := p.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer func() { _ = in.Close() }()
+			if !p.pass() {
+				return
+			}
+			out, err := net.Dial("tcp", p.to)
+			if err != nil {
+				return
+			}
+			defer func() { _ = out.Close() }()
+			go p.copy(out, in)
+			p.copy(in, out)
+		}()
+	}
+}
+
+// pass waits until data may pass; it reports false when the proxy is closed.
+func (p *silentProxy) pass() bool {
+	p.mu.Lock()
+	open := p.open
+	p.mu.Unlock()
+	select {
+	case <-open:
+		return true
+	case <-p.closed:
+		return false
+	}
+}
+
+// copy drops what was read while cut: it was on the wire.
+func (p *silentProxy) copy(to, from net.Conn) {
+	defer func() { _ = to.Close() }()
+	b := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(b)
+		if err != nil || !p.pass() {
+			return
+		}
+		if _, err := to.Write(b[:n]); err != nil {
+			return
+		}
+	}
+}
+
+func (p *silentProxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open = make(chan struct{})
+}
+
+func (p *silentProxy) heal() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.open)
+}
+
+// The connection between agent and server is cut, silently, for 20 s while a job
+// prints: it goes on, is not lost, and no line of it is missing or doubled.
+func TestConnectionCutWhileAJobPrints(t *testing.T) {
+	t.Parallel()
+	binaries(t)
+	proxy := newSilentProxy(t)
+	c := &cluster{t: t, dir: t.TempDir(), command: "dev", http: "127.0.0.1:0", grpc: freeAddress(t), args: []string{"--advertise", "grpcs://" + proxy.Addr().String()}}
+	proxy.to = c.grpc
+	t.Cleanup(c.end)
+	c.start()
+	var out, errs bytes.Buffer
+	cmd := c.cli("run", "--", "sh", "-c", numbered)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, 3*time.Second)
+	proxy.cut()
+	wait(t, 20*time.Second)
+	proxy.heal()
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("run: %v\n%s", err, errs.String())
+	}
+	checkNumbered(t, out.Bytes())
+}
+
+// freeAddress returns an address that was free a moment ago.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
