@@ -10,12 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/crypto/chacha20poly1305"
+	"golang.org/x/sys/unix"
 )
 
 // The file: magic, 24-byte nonce, then the content as JSON sealed with
@@ -23,19 +24,27 @@ import (
 // whole content is sealed at once, so that names can't be seen and entries can't
 // be swapped or brought back one by one.
 const (
-	magic    = "hodei keyring 1\n"
-	fileMode = 0o600
-	maxFile  = 64 << 20 // bytes
+	magic     = "hodei keyring 1\n"
+	headBytes = len(magic) + chacha20poly1305.NonceSizeX
+	fileMode  = 0o600
+	maxFile   = 64 << 20 // bytes
+
+	temporary  = ".tmp"  // of a file that is being written
+	nextSuffix = ".next" // of the wrapping key that a rotation is about to use
+	lockSuffix = ".lock" // of the file whose lock keeps other processes out
 )
 
-// File is a keyring in one file.
+// File is a keyring in one file. Reads take what is in memory and never wait for
+// a write.
 type File struct {
 	path, keyPath string
+	made          bool
 
-	mu      sync.Mutex // held over writes: they are rare and must be in order
-	wrap    DataKey
-	content content
-	closed  bool
+	current atomic.Pointer[content] // never changed, only replaced; nil when closed
+
+	mu   sync.Mutex // one change at a time, held over its write: they are rare and must be in order
+	wrap DataKey    // guarded by mu
+	lock *os.File   // guarded by mu
 }
 
 // content is what the file holds.
@@ -50,59 +59,93 @@ type signingKey struct {
 	Seed []byte `json:"seed"`
 }
 
-// OpenFile opens the keyring at path, sealed with the key in the file keyPath.
-// Both are made, readable by their owner only, if neither is there; one without
-// the other is an error, since something was lost. keyPath must lie outside of
-// what is backed up together with path.
+// OpenFile opens the keyring at path, sealed with the key in the file keyPath,
+// for this process alone. keyPath must lie outside of what is backed up together
+// with path. What is not there is made, readable by its owner only: both, or the
+// keyring for a key that was provided. A keyring whose key is missing is a
+// *[DamageError], and so is one that was sealed with another.
 func OpenFile(path, keyPath string) (*File, error) {
 	f := &File{path: path, keyPath: keyPath}
-	_, ringErr := os.Stat(path)
-	_, keyErr := os.Stat(keyPath)
-	switch {
-	case errors.Is(ringErr, fs.ErrNotExist) && errors.Is(keyErr, fs.ErrNotExist):
-		return f, f.create()
-	case errors.Is(keyErr, fs.ErrNotExist):
-		return nil, &DamageError{path, "its wrapping key " + keyPath + " is missing"}
-	case errors.Is(ringErr, fs.ErrNotExist):
-		// The key is made first, so a crash at the first start leaves it alone.
-		if err := f.loadKey(keyPath); err != nil {
-			return nil, err
-		}
-		return f, f.save(content{})
-	}
-	if err := f.loadKey(keyPath); err != nil {
+	if err := f.acquire(); err != nil {
 		return nil, err
 	}
-	if err := f.load(); err != nil {
-		return f.finishRotation(err)
+	if err := f.open(); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
 
-// nextKey is where a new wrapping key lies until the keyring is sealed with it.
-func (f *File) nextKey() string { return f.keyPath + ".next" }
+// acquire locks the keyring against other processes: each writes the whole of
+// what it has in memory.
+func (f *File) acquire() error {
+	if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
+		return fmt.Errorf("cannot make the keyring's folder: %w", err)
+	}
+	lock, err := os.OpenFile(f.path+lockSuffix, os.O_CREATE|os.O_RDWR, fileMode)
+	if err != nil {
+		return fmt.Errorf("cannot lock the keyring: %w", err)
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = ErrLocked
+		}
+		return errors.Join(fmt.Errorf("cannot open the keyring %s: %w", f.path, err), lock.Close())
+	}
+	f.lock = lock
+	return nil
+}
 
-// finishRotation opens the keyring with the key of a rotation that a crash cut
-// off after the keyring was sealed anew, and puts that key in place.
-func (f *File) finishRotation(because error) (*File, error) {
-	if f.loadKey(f.nextKey()) != nil || f.load() != nil {
-		return nil, because
+func (f *File) open() error {
+	for _, path := range []string{f.path, f.keyPath, f.keyPath + nextSuffix} {
+		_ = os.Remove(path + temporary) // a crash may have left it
 	}
-	if err := replace(f.keyPath, []byte(hex.EncodeToString(f.wrap[:])+"\n")); err != nil {
-		return nil, fmt.Errorf("cannot put the new wrapping key in place: %w", err)
+	_, ringErr := os.Stat(f.path)
+	_, keyErr := os.Stat(f.keyPath)
+	noRing, noKey := errors.Is(ringErr, fs.ErrNotExist), errors.Is(keyErr, fs.ErrNotExist)
+	switch {
+	case noRing && noKey:
+		return f.create()
+	case noKey:
+		return &DamageError{f.path, "its wrapping key " + f.keyPath + " is missing"}
 	}
-	return f, os.Remove(f.nextKey())
+	if err := f.loadKey(f.keyPath); err != nil {
+		return err
+	}
+	if noRing { // a crash after the key was made leaves this, too
+		f.made = true
+		return f.save(&content{})
+	}
+	if err := f.load(); err != nil {
+		return f.finishRotation(err)
+	}
+	_ = os.Remove(f.keyPath + nextSuffix) // of a rotation that was cut off before it sealed anything
+	return nil
 }
 
 func (f *File) create() error {
+	f.made = true
 	if _, err := rand.Read(f.wrap[:]); err != nil {
 		return err
 	}
-	if err := replace(f.keyPath, []byte(hex.EncodeToString(f.wrap[:])+"\n")); err != nil {
+	if err := replace(f.keyPath, keyText(f.wrap)); err != nil {
 		return fmt.Errorf("cannot make the wrapping key: %w", err)
 	}
-	return f.save(content{})
+	return f.save(&content{})
 }
+
+// finishRotation opens the keyring with the key of a rotation that a crash cut
+// off after the keyring was sealed anew, and puts that key in place.
+func (f *File) finishRotation(because error) error {
+	if f.loadKey(f.keyPath+nextSuffix) != nil || f.load() != nil {
+		return because
+	}
+	if err := os.Rename(f.keyPath+nextSuffix, f.keyPath); err != nil {
+		return fmt.Errorf("cannot put the new wrapping key in place: %w", err)
+	}
+	return syncDir(f.keyPath)
+}
+
+func keyText(key DataKey) []byte { return []byte(hex.EncodeToString(key[:]) + "\n") }
 
 func (f *File) loadKey(path string) error {
 	text, err := os.ReadFile(path)
@@ -126,27 +169,48 @@ func (f *File) load() error {
 	if err != nil {
 		return fmt.Errorf("cannot read the keyring: %w", err)
 	}
-	rest, ok := bytes.CutPrefix(sealed, []byte(magic))
-	if !ok || len(rest) < chacha20poly1305.NonceSizeX {
-		return &DamageError{f.path, "it is not a keyring"}
+	if len(sealed) < headBytes || !bytes.HasPrefix(sealed, []byte(magic)) {
+		return &DamageError{f.path, "it is not a keyring of this version"}
 	}
 	box, err := chacha20poly1305.NewX(f.wrap[:])
 	if err != nil {
 		return err
 	}
-	plain, err := box.Open(nil, rest[:chacha20poly1305.NonceSizeX], rest[chacha20poly1305.NonceSizeX:], []byte(magic))
+	plain, err := box.Open(nil, sealed[len(magic):headBytes], sealed[headBytes:], []byte(magic))
 	if err != nil {
 		return &DamageError{f.path, "its bytes were changed, or it was sealed with another key than that in " + f.keyPath}
 	}
-	if err := json.Unmarshal(plain, &f.content); err != nil {
-		return &DamageError{f.path, "its content is of another version"}
+	var c content
+	if err := json.Unmarshal(plain, &c); err != nil {
+		return &DamageError{f.path, "its content can't be read"}
 	}
+	if bad := c.malformed(); bad != "" {
+		return &DamageError{f.path, "key " + bad + " in it has a wrong length"}
+	}
+	f.current.Store(&c)
 	return nil
+}
+
+// malformed names a key that can't be one.
+func (c *content) malformed() string {
+	for purpose, keys := range c.Signing {
+		for _, k := range keys {
+			if len(k.Seed) != ed25519.SeedSize {
+				return purpose + " " + k.ID
+			}
+		}
+	}
+	for name, key := range c.Data {
+		if len(key) != len(DataKey{}) {
+			return name
+		}
+	}
+	return ""
 }
 
 // save writes c durably, then takes it for the content. A crash leaves the file
 // as it was or as it is to be.
-func (f *File) save(c content) error {
+func (f *File) save(c *content) error {
 	plain, err := json.Marshal(c)
 	if err != nil {
 		return err
@@ -155,213 +219,21 @@ func (f *File) save(c content) error {
 	if err != nil {
 		return err
 	}
-	head := make([]byte, len(magic)+chacha20poly1305.NonceSizeX, len(magic)+chacha20poly1305.NonceSizeX+len(plain)+box.Overhead())
-	copy(head, magic)
-	nonce := head[len(magic):]
+	size := headBytes + len(plain) + box.Overhead()
+	if size > maxFile {
+		return fmt.Errorf("cannot write the keyring: it would have %d bytes, more than %d", size, maxFile)
+	}
+	sealed := make([]byte, headBytes, size)
+	copy(sealed, magic)
+	nonce := sealed[len(magic):]
 	if _, err := rand.Read(nonce); err != nil {
 		return err
 	}
-	if err := replace(f.path, box.Seal(head, nonce, plain, []byte(magic))); err != nil {
+	if err := replace(f.path, box.Seal(sealed, nonce, plain, []byte(magic))); err != nil {
 		return fmt.Errorf("cannot write the keyring: %w", err)
 	}
-	f.content = c
+	f.current.Store(c)
 	return nil
-}
-
-// replace writes a file beside path, syncs it, puts it in place and syncs the
-// folder.
-func replace(path string, data []byte) error {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(tmp.Name()) }()
-	_, err = tmp.Write(data)
-	err = errors.Join(err, tmp.Chmod(fileMode), tmp.Sync(), tmp.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-// change applies fn to a copy of the content and saves it, if fn says so.
-func (f *File) change(ctx context.Context, fn func(*content) (changed bool, err error)) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed {
-		return ErrClosed
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	c := content{Signing: maps.Clone(f.content.Signing), Data: maps.Clone(f.content.Data), Blobs: maps.Clone(f.content.Blobs)}
-	for _, m := range []*map[string][]byte{&c.Data, &c.Blobs} {
-		if *m == nil {
-			*m = map[string][]byte{}
-		}
-	}
-	if c.Signing == nil {
-		c.Signing = map[string][]signingKey{}
-	}
-	changed, err := fn(&c)
-	if err != nil || !changed {
-		return err
-	}
-	return f.save(c)
-}
-
-func checkName(name string) error {
-	if name == "" || len(name) > MaxName {
-		return fmt.Errorf("a key's name has 1 to %d bytes, %q has %d", MaxName, name, len(name))
-	}
-	return nil
-}
-
-// SigningKey implements [Keyring].
-func (f *File) SigningKey(ctx context.Context, purpose string) (kid string, key ed25519.PrivateKey, err error) {
-	err = f.change(ctx, func(c *content) (changed bool, err error) {
-		if err := checkName(purpose); err != nil {
-			return false, err
-		}
-		if len(c.Signing[purpose]) == 0 {
-			changed = true
-			if err := c.addSigning(purpose); err != nil {
-				return false, err
-			}
-		}
-		newest := c.Signing[purpose][len(c.Signing[purpose])-1]
-		if len(newest.Seed) != ed25519.SeedSize {
-			return false, &DamageError{f.path, "signing key " + newest.ID + " is not one"}
-		}
-		kid, key = newest.ID, ed25519.NewKeyFromSeed(newest.Seed)
-		return changed, nil
-	})
-	if err != nil {
-		return "", nil, err
-	}
-	return kid, key, nil
-}
-
-// RotateSigningKey implements [Keyring].
-func (f *File) RotateSigningKey(ctx context.Context, purpose string) (kid string, err error) {
-	err = f.change(ctx, func(c *content) (bool, error) {
-		if err := errors.Join(checkName(purpose), c.addSigning(purpose)); err != nil {
-			return false, err
-		}
-		kid = c.Signing[purpose][len(c.Signing[purpose])-1].ID
-		return true, nil
-	})
-	return kid, err
-}
-
-func (c *content) addSigning(purpose string) error {
-	seed, kid := make([]byte, ed25519.SeedSize), make([]byte, 8)
-	if _, err := rand.Read(seed); err != nil {
-		return err
-	}
-	if _, err := rand.Read(kid); err != nil {
-		return err
-	}
-	// The slice is shared with the content before: never append in place.
-	c.Signing[purpose] = append(append([]signingKey(nil), c.Signing[purpose]...), signingKey{hex.EncodeToString(kid), seed})
-	return nil
-}
-
-// VerifyKeys implements [Keyring].
-func (f *File) VerifyKeys(_ context.Context, purpose string) (map[string]ed25519.PublicKey, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed {
-		return nil, ErrClosed
-	}
-	out := map[string]ed25519.PublicKey{}
-	for _, k := range f.content.Signing[purpose] {
-		if len(k.Seed) == ed25519.SeedSize {
-			out[k.ID] = ed25519.NewKeyFromSeed(k.Seed).Public().(ed25519.PublicKey)
-		}
-	}
-	return out, nil
-}
-
-// CreateDataKey implements [Keyring].
-func (f *File) CreateDataKey(ctx context.Context, name string) (key DataKey, err error) {
-	err = f.change(ctx, func(c *content) (bool, error) {
-		if err := checkName(name); err != nil {
-			return false, err
-		}
-		if _, ok := c.Data[name]; ok {
-			return false, fmt.Errorf("data key %q is there already", name)
-		}
-		if _, err := rand.Read(key[:]); err != nil {
-			return false, err
-		}
-		c.Data[name] = bytes.Clone(key[:])
-		return true, nil
-	})
-	if err != nil {
-		return DataKey{}, err
-	}
-	return key, nil
-}
-
-// DataKey implements [Keyring].
-func (f *File) DataKey(_ context.Context, name string) (key DataKey, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed {
-		return key, ErrClosed
-	}
-	kept, ok := f.content.Data[name]
-	if !ok || len(kept) != len(key) {
-		return key, &MissingError{name}
-	}
-	copy(key[:], kept)
-	return key, nil
-}
-
-// DropDataKey implements [Keyring].
-func (f *File) DropDataKey(ctx context.Context, name string) error {
-	return f.change(ctx, func(c *content) (bool, error) {
-		_, ok := c.Data[name]
-		delete(c.Data, name)
-		return ok, nil
-	})
-}
-
-// GetBlob implements [Keyring].
-func (f *File) GetBlob(_ context.Context, name string) (data []byte, ok bool, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed {
-		return nil, false, ErrClosed
-	}
-	data, ok = f.content.Blobs[name]
-	return bytes.Clone(data), ok, nil
-}
-
-// PutBlob implements [Keyring].
-func (f *File) PutBlob(ctx context.Context, name string, data []byte) error {
-	return f.change(ctx, func(c *content) (bool, error) {
-		if err := checkName(name); err != nil {
-			return false, err
-		}
-		if len(data) > MaxBlob {
-			return false, fmt.Errorf("blob %q has %d bytes, more than %d", name, len(data), MaxBlob)
-		}
-		c.Blobs[name] = bytes.Clone(data)
-		return true, nil
-	})
 }
 
 // Rotate seals the keyring with a new wrapping key, so that older copies of its
@@ -371,41 +243,61 @@ func (f *File) PutBlob(ctx context.Context, name string, data []byte) error {
 func (f *File) Rotate(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closed {
-		return ErrClosed
+	c, err := f.read()
+	if err != nil {
+		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	old := f.wrap
 	var fresh DataKey
 	if _, err := rand.Read(fresh[:]); err != nil {
 		return err
 	}
-	text := []byte(hex.EncodeToString(fresh[:]) + "\n")
-	if err := replace(f.nextKey(), text); err != nil {
+	if err := replace(f.keyPath+nextSuffix, keyText(fresh)); err != nil {
 		return fmt.Errorf("cannot write the new wrapping key: %w", err)
 	}
-	old := f.wrap
 	f.wrap = fresh
-	if err := f.save(f.content); err != nil {
+	if err := f.save(c); err != nil {
 		f.wrap = old
 		return err
 	}
-	if err := replace(f.keyPath, text); err != nil {
+	if err := os.Rename(f.keyPath+nextSuffix, f.keyPath); err != nil {
 		return fmt.Errorf("cannot put the new wrapping key in place: %w", err)
 	}
-	return os.Remove(f.nextKey())
+	return syncDir(f.keyPath)
 }
 
-// Close forgets what was read. It may be called twice.
-func (f *File) Close() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.closed, f.content, f.wrap = true, content{}, DataKey{}
-	return nil
+// replace writes a file beside path, syncs it, puts it in place and syncs the
+// folder. The file is its owner's alone from the beginning.
+func replace(path string, data []byte) (err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	if err := os.Remove(path + temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	t, err := os.OpenFile(path+temporary, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
+	if err != nil {
+		return err
+	}
+	_, err = t.Write(data)
+	err = errors.Join(err, t.Sync(), t.Close())
+	if err == nil {
+		err = os.Rename(path+temporary, path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(path+temporary))
+	}
+	return syncDir(path)
 }
 
-// String hides the content.
-func (f *File) String() string { return "keyring " + f.path }
-
-var _ Keyring = (*File)(nil)
+// syncDir makes durable what became of a file's name.
+func syncDir(path string) error {
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

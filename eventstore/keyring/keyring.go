@@ -21,8 +21,12 @@ const (
 	MaxBlob = 1 << 20 // bytes of a blob
 )
 
-// ErrClosed is the answer of a keyring that was closed.
-var ErrClosed = errors.New("keyring is closed")
+var (
+	// ErrClosed is the answer of a keyring that was closed.
+	ErrClosed = errors.New("keyring is closed")
+	// ErrLocked says that another process has the keyring open.
+	ErrLocked = errors.New("another process has it open")
+)
 
 // MissingError says that a key is not there: it was never made, or it was
 // dropped, or the file that held it was lost.
@@ -38,14 +42,17 @@ func (e *DamageError) Error() string {
 	return fmt.Sprintf("cannot read the keyring %s: %s", e.Path, e.Reason)
 }
 
-// DataKey is a secret key of 256 bits. It prints as nothing of itself.
+// DataKey is a secret key of 256 bits. However it is printed or logged, nothing
+// of it shows.
 type DataKey [32]byte
 
-// String hides the key.
-func (DataKey) String() string { return "***" }
+const hidden = "***"
 
-// GoString hides the key.
-func (DataKey) GoString() string { return "***" }
+// Format hides the key from every verb of package fmt.
+func (DataKey) Format(s fmt.State, _ rune) { _, _ = s.Write([]byte(hidden)) }
+
+// MarshalText hides the key from encoders, such as that of a JSON log.
+func (DataKey) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 // Keyring is the port. All methods are safe for concurrent use; those that
 // change something are durable when they return.

@@ -13,13 +13,27 @@ import (
 	"testing"
 )
 
+func paths(dir string) (ring, key string) {
+	return filepath.Join(dir, "data.keyring"), filepath.Join(dir, "data.key")
+}
+
 func open(t *testing.T, dir string) *File {
 	t.Helper()
-	f, err := OpenFile(filepath.Join(dir, "data.keyring"), filepath.Join(dir, "data.key"))
+	f, err := OpenFile(paths(dir))
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = f.Close() })
 	return f
+}
+
+// again closes a keyring and opens it anew.
+func again(t *testing.T, f *File, dir string) *File {
+	t.Helper()
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return open(t, dir)
 }
 
 func TestWhatIsPutSurvivesReopening(t *testing.T) {
@@ -36,11 +50,7 @@ func TestWhatIsPutSurvivesReopening(t *testing.T) {
 	if err := f.PutBlob(ctx, "ca", []byte("certificate")); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-
-	f = open(t, dir)
+	f = again(t, f, dir)
 	kid2, key2, err := f.SigningKey(ctx, "tokens")
 	if err != nil || kid2 != kid || !key.Equal(key2) {
 		t.Errorf("the signing key is another: %v", err)
@@ -88,7 +98,10 @@ func TestADroppedDataKeyIsMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	var missing *MissingError
-	if _, err := open(t, dir).DataKey(ctx, "job-1"); !errors.As(err, &missing) || missing.Name != "job-1" {
+	if _, err := f.DataKey(ctx, "job-1"); !errors.As(err, &missing) {
+		t.Errorf("a dropped key: %v", err)
+	}
+	if _, err := again(t, f, dir).DataKey(ctx, "job-1"); !errors.As(err, &missing) || missing.Name != "job-1" {
 		t.Errorf("a dropped key: %v", err)
 	}
 }
@@ -108,6 +121,9 @@ func TestRotationOfTheWrappingKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	newRing, newKey := read(t, ring), read(t, key)
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
 	for name, row := range map[string]struct {
 		ring, key, next []byte
 		opens           bool
@@ -133,6 +149,18 @@ func TestRotationOfTheWrappingKey(t *testing.T) {
 			if got, ok, _ := f.GetBlob(ctx, "a"); !ok || string(got) != "x" {
 				t.Errorf("%s: the blob is %q", name, got)
 			}
+			if err := f.Close(); err != nil {
+				t.Error(err)
+			}
+			if _, err := os.Stat(key + ".next"); err == nil {
+				t.Errorf("%s: a key is left beside", name)
+			}
+			again, err := OpenFile(ring, key)
+			if err != nil {
+				t.Errorf("%s: the second time: %v", name, err)
+				continue
+			}
+			_ = again.Close()
 		}
 	}
 }
@@ -143,7 +171,10 @@ func TestEveryFlippedBitIsFound(t *testing.T) {
 	if err := f.PutBlob(context.Background(), "a", []byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	ring, key := filepath.Join(dir, "data.keyring"), filepath.Join(dir, "data.key")
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ring, key := paths(dir)
 	whole := read(t, ring)
 	for i := range 8 * len(whole) {
 		flipped := bytes.Clone(whole)
@@ -162,57 +193,168 @@ func TestEveryFlippedBitIsFound(t *testing.T) {
 	}
 }
 
-func TestAHalfOfThePairIsRefused(t *testing.T) {
+func TestAKeyringWithoutItsKeyIsRefused(t *testing.T) {
 	dir := t.TempDir()
-	open(t, dir)
-	if err := os.Remove(filepath.Join(dir, "data.key")); err != nil {
+	ring, key := paths(dir)
+	if err := open(t, dir).Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenFile(filepath.Join(dir, "data.keyring"), filepath.Join(dir, "data.key")); err == nil || !strings.Contains(err.Error(), "data.key is missing") {
-		t.Errorf("without its wrapping key: %v", err)
+	var damage *DamageError
+	for name, text := range map[string]string{
+		"no key":               "",
+		"another key":          strings.Repeat("5", 64),
+		"half a key":           strings.Repeat("5", 32),
+		"what is no key":       "hello",
+		"a key with a typo":    strings.Repeat("g", 64),
+		"a key and some more":  strings.Repeat("5", 66),
+		"a key with a newline": "\n" + strings.Repeat("5", 64) + "\r\n",
+	} {
+		_ = os.Remove(key)
+		if text != "" {
+			write(t, key, []byte(text))
+		}
+		if _, err := OpenFile(ring, key); !errors.As(err, &damage) || !strings.Contains(err.Error(), key) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
-func TestFilesAreTheOwnersAlone(t *testing.T) {
+// A key may be provided before the first start; later the same means that the
+// keyring was lost, which only the caller can tell.
+func TestAKeyringIsMadeForAKeyThatWasProvided(t *testing.T) {
 	dir := t.TempDir()
-	open(t, dir)
-	for _, name := range []string{"data.keyring", "data.key"} {
-		info, err := os.Stat(filepath.Join(dir, name))
-		if err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%s: mode %v, %v", name, info.Mode(), err)
+	ring, key := paths(dir)
+	provided := []byte(strings.Repeat("0123456789abcdef", 4))
+	write(t, key, provided)
+	f := open(t, dir)
+	if !f.Made() || !bytes.Equal(read(t, key), provided) {
+		t.Error("the key was not taken as it is")
+	}
+	if f = again(t, f, dir); f.Made() {
+		t.Error("it was made twice")
+	}
+	if err := errors.Join(f.Close(), os.Remove(ring)); err != nil {
+		t.Fatal(err)
+	}
+	if f = open(t, dir); !f.Made() {
+		t.Error("nobody is told that the keyring was lost")
+	}
+}
+
+func TestAKeyringIsOfOneProcess(t *testing.T) {
+	dir := t.TempDir()
+	f := open(t, dir)
+	if _, err := OpenFile(paths(dir)); !errors.Is(err, ErrLocked) {
+		t.Errorf("opened twice: %v", err)
+	}
+	again(t, f, dir)
+}
+
+func TestAClosedKeyringAnswersThat(t *testing.T) {
+	ctx := context.Background()
+	f := open(t, t.TempDir())
+	if err := errors.Join(f.Close(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	_, _, sign := f.SigningKey(ctx, "tokens")
+	_, rotate := f.RotateSigningKey(ctx, "tokens")
+	_, verify := f.VerifyKeys(ctx, "tokens")
+	_, create := f.CreateDataKey(ctx, "a")
+	_, data := f.DataKey(ctx, "a")
+	_, _, blob := f.GetBlob(ctx, "a")
+	for i, err := range []error{sign, rotate, verify, create, data, f.DropDataKey(ctx, "a"), blob, f.PutBlob(ctx, "a", nil), f.Rotate(ctx)} {
+		if !errors.Is(err, ErrClosed) {
+			t.Errorf("call %d is answered %v", i, err)
 		}
 	}
 }
 
-func TestKeysAreNotPrinted(t *testing.T) {
-	k := DataKey{1, 2, 3}
-	for _, verb := range []string{"%v", "%s", "%+v", "%#v"} {
-		if got := fmt.Sprintf(verb, k); got != "***" {
-			t.Errorf("%s prints %q", verb, got)
+func TestNamesAndBlobsHaveLimits(t *testing.T) {
+	ctx := context.Background()
+	f := open(t, t.TempDir())
+	if _, _, err := f.SigningKey(ctx, strings.Repeat("p", MaxName)); err != nil {
+		t.Error(err)
+	}
+	if err := f.PutBlob(ctx, "b", make([]byte, MaxBlob)); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"", strings.Repeat("p", MaxName+1)} {
+		_, _, sign := f.SigningKey(ctx, name)
+		_, rotate := f.RotateSigningKey(ctx, name)
+		_, create := f.CreateDataKey(ctx, name)
+		for i, err := range []error{sign, rotate, create, f.PutBlob(ctx, name, nil)} {
+			if err == nil {
+				t.Errorf("call %d took a name of %d bytes", i, len(name))
+			}
+		}
+	}
+	if err := f.PutBlob(ctx, "c", make([]byte, MaxBlob+1)); err == nil {
+		t.Error("a blob beyond the limit was taken")
+	}
+}
+
+// A change that can't be written changes nothing, also not what is in memory.
+func TestAFailedWriteChangesNothing(t *testing.T) {
+	ctx, dir := context.Background(), t.TempDir()
+	ring, _ := paths(dir)
+	f := open(t, dir)
+	if err := f.PutBlob(ctx, "a", []byte("before")); err != nil {
+		t.Fatal(err)
+	}
+	obstacle := filepath.Join(ring+temporary, "x") // a folder that isn't empty can't be removed
+	if err := os.MkdirAll(obstacle, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.PutBlob(ctx, "a", []byte("after")); err == nil {
+		t.Error("it was written")
+	}
+	if err := f.Rotate(ctx); err == nil {
+		t.Error("it was sealed anew")
+	}
+	if err := os.RemoveAll(ring + temporary); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []*File{f, again(t, f, dir)} {
+		if got, _, err := f.GetBlob(ctx, "a"); err == nil && string(got) != "before" {
+			t.Errorf("the blob is %q", got)
 		}
 	}
 }
 
+// Many make keys and read them at once: each gets what was made, nobody waits
+// for a write that isn't theirs to read what is there, and all of it is durable.
 func TestManyAtOnce(t *testing.T) {
 	ctx, dir := context.Background(), t.TempDir()
 	f := open(t, dir)
+	const callers = 12
 	var all sync.WaitGroup
-	for i := range 16 {
+	kids, keys := make([]string, callers), make([]DataKey, callers)
+	for i := range callers {
 		all.Go(func() {
+			var errs [4]error
 			name := fmt.Sprintf("job-%d", i)
-			if _, err := f.CreateDataKey(ctx, name); err != nil {
-				t.Error(err)
+			keys[i], errs[0] = f.CreateDataKey(ctx, name)
+			kids[i], _, errs[1] = f.SigningKey(ctx, "tokens")
+			got, err := f.DataKey(ctx, name)
+			if errs[2] = err; got != keys[i] {
+				t.Errorf("%s is another key", name)
 			}
-			if _, _, err := f.SigningKey(ctx, "tokens"); err != nil {
+			if i%4 == 0 {
+				errs[3] = f.Rotate(ctx)
+			}
+			if err := errors.Join(errs[:]...); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	all.Wait()
-	f = open(t, dir)
-	for i := range 16 {
-		if _, err := f.DataKey(ctx, fmt.Sprintf("job-%d", i)); err != nil {
-			t.Error(err)
+	f = again(t, f, dir)
+	for i := range callers {
+		if got, err := f.DataKey(ctx, fmt.Sprintf("job-%d", i)); err != nil || got != keys[i] {
+			t.Errorf("job-%d is another key, %v", i, err)
+		}
+		if kids[i] != kids[0] {
+			t.Error("there are two first signing keys")
 		}
 	}
 }
