@@ -319,4 +319,3 @@ func TestWhoWaitsForAStreamCanGiveUp(t *testing.T) {
 		t.Fatalf("it was not let go: %v", err)
 	}
 }
-

@@ -151,4 +151,3 @@ func isToken(s string) bool {
 type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
-

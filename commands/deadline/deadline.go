@@ -11,11 +11,10 @@ package deadline
 
 import (
 	"context"
+	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
-	"github.com/hodei-jobs/hodei/aggregates/fault"
 	"github.com/hodei-jobs/hodei/aggregates/id"
 	"github.com/hodei-jobs/hodei/aggregates/worker"
 	"github.com/hodei-jobs/hodei/commands"
@@ -28,10 +27,10 @@ const (
 	// still report it.
 	overdue = 10 * time.Second
 
-	maxBatch   = 256 // of jobs in one command
-	firstDelay = 50 * time.Millisecond
-	maxDelay   = 5 * time.Second
+	maxBatch = 256 // of jobs in one command
 )
+
+var errNothingNew = errors.New("the log refuses what its World asks for")
 
 // Worlds is where Worlds come from; a *projections.Runner is it.
 type Worlds interface {
@@ -73,9 +72,9 @@ type Controller struct {
 	log      *slog.Logger
 
 	// Of Run.
-	watch   watch
-	seen    eventstore.Position // the next look's World must include this
-	failing int                 // looks in a row that could not be acted on
+	watch watch
+	seen  eventstore.Position // the next look's World must include this
+	pause commands.Pause
 }
 
 // New returns a controller that does nothing until it is run.
@@ -118,7 +117,7 @@ func (d *Controller) run(ctx context.Context) error {
 		now := max(d.clock().UnixNano(), world.Time)
 		work := d.watch.look(world, d.heard, now)
 		if !work.none() {
-			if err := d.act(ctx, work); err != nil {
+			if err := d.act(ctx, world.Position, work); err != nil {
 				return err
 			}
 			continue
@@ -148,22 +147,40 @@ func await(ctx context.Context, changed <-chan struct{}, due, now int64) error {
 
 var caller = commands.Caller{Actor: "system", Source: "deadline"}
 
-// act gives the commands for what is due. A refusal means that it was overtaken;
-// the next World shows by what. If the log can't be written it rests a while.
-func (d *Controller) act(ctx context.Context, w work) error {
+// act gives the commands for what is due. One that is refused was overtaken: a
+// World that includes why is waited for. If the log can't be written, or says
+// nothing that the World looked at did not, the controller rests.
+func (d *Controller) act(ctx context.Context, looked eventstore.Position, w work) error {
 	var broken error
+	d.seen = looked
 	note := func(position eventstore.Position, errs ...error) {
 		d.seen = max(d.seen, position)
 		for _, err := range errs {
 			switch {
 			case err == nil:
-			case overtaken(err):
+			case commands.Overtaken(err):
 				d.log.Debug("what was due was overtaken", "error", err)
 			default:
 				broken = err
 			}
 		}
 	}
+	d.give(ctx, w, note)
+	if d.seen == looked && broken == nil {
+		broken = errNothingNew
+	}
+	if broken == nil {
+		d.pause.Succeeded()
+		return ctx.Err()
+	}
+	rested, err := d.pause.Failed(ctx)
+	if err == nil {
+		d.log.Warn("cannot record what is due", "error", broken, "rested", rested)
+	}
+	return err
+}
+
+func (d *Controller) give(ctx context.Context, w work, note func(eventstore.Position, ...error)) {
 	for _, s := range w.silent {
 		position, err := d.commands.LoseWorker(ctx, caller, s.worker, s.lose)
 		note(position, err)
@@ -179,38 +196,5 @@ func (d *Controller) act(ctx context.Context, w work) error {
 	if len(w.due) > 0 {
 		position, errs := d.commands.RequeueJobs(ctx, caller, w.due)
 		note(position, errs...)
-	}
-	if broken != nil {
-		return d.rest(ctx, broken)
-	}
-	d.failing = 0
-	return ctx.Err()
-}
-
-func overtaken(err error) bool {
-	switch fault.KindOf(err) {
-	case fault.Refused, fault.NotFound, fault.Conflict:
-		return true
-	}
-	return false
-}
-
-// rest waits after a look that could not be acted on, for a random time up to a
-// bound that doubles.
-func (d *Controller) rest(ctx context.Context, cause error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	bound := min(maxDelay, firstDelay<<min(d.failing, 10))
-	d.failing++
-	delay := rand.N(bound)
-	d.log.Warn("cannot record what is due", "error", cause, "again_in", delay)
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

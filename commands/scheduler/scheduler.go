@@ -7,11 +7,9 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"log/slog"
-	"math/rand/v2"
-	"time"
 
-	"github.com/hodei-jobs/hodei/aggregates/fault"
 	"github.com/hodei-jobs/hodei/aggregates/id"
 	"github.com/hodei-jobs/hodei/commands"
 	"github.com/hodei-jobs/hodei/commands/placement"
@@ -20,10 +18,7 @@ import (
 	"github.com/hodei-jobs/hodei/projections/telemetry"
 )
 
-const (
-	firstDelay = 50 * time.Millisecond // after a pass that could not be recorded; doubles
-	maxDelay   = 5 * time.Second
-)
+var errNothingNew = errors.New("the log refuses what its World asks for")
 
 // Worlds is where Worlds come from; a *projections.Runner is it.
 type Worlds interface {
@@ -54,9 +49,9 @@ type Scheduler struct {
 	log       *slog.Logger
 
 	// Of Run.
-	memory  placement.Memory
-	seen    eventstore.Position // the next pass's World must include this
-	failing int                 // passes in a row that could not be recorded
+	memory placement.Memory
+	seen   eventstore.Position // the next pass's World must include this
+	pause  commands.Pause
 }
 
 // New returns a scheduler that does nothing until it is run.
@@ -91,7 +86,7 @@ func (s *Scheduler) run(ctx context.Context) error {
 		})
 		s.memory = memory
 		if len(bindings) > 0 {
-			if err := s.bind(ctx, bindings); err != nil {
+			if err := s.bind(ctx, world.Position, bindings); err != nil {
 				return err
 			}
 			continue
@@ -116,9 +111,10 @@ func (s *Scheduler) reported() (*telemetry.View, <-chan struct{}) {
 
 // bind records the bindings. One that is refused was overtaken, by a
 // cancellation most likely: its worker has the room after all, and a World that
-// includes why is waited for. If the log can't be written the next pass, after a
-// while, looks at everything.
-func (s *Scheduler) bind(ctx context.Context, bindings []placement.Binding) error {
+// includes why is waited for. If the log can't be written, or says nothing that
+// the World it was planned on did not, the scheduler rests and then looks at
+// everything.
+func (s *Scheduler) bind(ctx context.Context, planned eventstore.Position, bindings []placement.Binding) error {
 	position, errs := s.commands.BindJobs(ctx, commands.Caller{Actor: "system", Source: "scheduler"}, asCommands(bindings))
 	s.seen = max(s.seen, position)
 	var returned []id.ID
@@ -126,19 +122,27 @@ func (s *Scheduler) bind(ctx context.Context, bindings []placement.Binding) erro
 	for i, err := range errs {
 		switch {
 		case err == nil:
-		case overtaken(err):
+		case commands.Overtaken(err):
 			s.log.Debug("a binding was overtaken", "job", bindings[i].Job.String(), "error", err)
 			returned = append(returned, bindings[i].Worker)
 		default:
 			broken = err
 		}
 	}
-	if broken != nil {
-		return s.rest(ctx, broken)
-	}
-	s.failing = 0
 	s.memory = s.memory.Returned(returned...)
-	return ctx.Err()
+	if position <= planned && broken == nil {
+		broken = errNothingNew
+	}
+	if broken == nil {
+		s.pause.Succeeded()
+		return ctx.Err()
+	}
+	s.memory = placement.Memory{}
+	rested, err := s.pause.Failed(ctx)
+	if err == nil {
+		s.log.Warn("cannot record bindings", "error", broken, "rested", rested)
+	}
+	return err
 }
 
 func asCommands(bindings []placement.Binding) []commands.Binding {
@@ -147,33 +151,4 @@ func asCommands(bindings []placement.Binding) []commands.Binding {
 		out[i] = commands.Binding{Job: b.Job, Attempt: b.Attempt, Worker: b.Worker, Decision: b.Decision}
 	}
 	return out
-}
-
-func overtaken(err error) bool {
-	switch fault.KindOf(err) {
-	case fault.Refused, fault.NotFound, fault.Conflict:
-		return true
-	}
-	return false
-}
-
-// rest waits after a pass that could not be recorded, for a random time up to a
-// bound that doubles.
-func (s *Scheduler) rest(ctx context.Context, cause error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	s.memory = placement.Memory{}
-	bound := min(maxDelay, firstDelay<<min(s.failing, 10))
-	s.failing++
-	delay := rand.N(bound)
-	s.log.Warn("cannot record bindings", "error", cause, "again_in", delay)
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -139,4 +139,3 @@ func unlessRefused(err error) error {
 	}
 	return err
 }
-
