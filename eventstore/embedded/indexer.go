@@ -158,7 +158,7 @@ func (x *indexer) step(ctx context.Context) {
 		x.pause(ctx)
 		token(x.wake)
 	default:
-		x.condemn(err)
+		_ = x.condemn(err) // appends are told
 	}
 }
 

@@ -17,18 +17,6 @@ import (
 	"github.com/hodei-jobs/hodei/eventstore/wal/waltest"
 )
 
-// kill ends a store as a kill would: its files are left as they are.
-func kill(t testing.TB, s *Store) {
-	t.Helper()
-	s.writer.close()
-	s.isClosed.Store(true)
-	s.stopIndexer()
-	<-s.index.stopped
-	if err := s.log.Abandon(); err != nil && s.Err() == nil {
-		t.Fatal(err)
-	}
-}
-
 // runFaulty opens a store on a faulty disk and appends until something fails.
 // Each append writes its own stream and a shared one. It returns the ids that
 // were acknowledged and those of which nothing is known.
