@@ -17,7 +17,9 @@ const (
 	publishEvents = 256
 	publishEvery  = time.Millisecond
 
-	rebuildBatch = 4096 // records read at a time until the runner first caught up
+	// Until the runner first caught up it reads more at a time, and ahead.
+	rebuildBatch = 4096 // records
+	rebuildAhead = 4    // batches
 )
 
 // RunnerConfig says how a runner works.
@@ -107,15 +109,51 @@ func (r *Runner) follow(ctx context.Context, saves *saver) error {
 	}
 }
 
-// rebuild applies all up to head and publishes only then.
+// rebuild applies all up to head and publishes only then. What comes next is
+// read meanwhile.
 func (r *Runner) rebuild(ctx context.Context, head eventstore.Position) error {
-	for r.live.Position < head {
-		if err := r.apply(ctx, rebuildBatch); err != nil {
-			return err
+	ctx, cancel := context.WithCancel(ctx)
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	defer cancel()
+	batches := make(chan batch, rebuildAhead)
+	from := r.live.Position + 1
+	reading.Go(func() { r.readAhead(ctx, from, head, batches) })
+	for b := range batches {
+		if b.err != nil {
+			return b.err
 		}
+		r.apply(b.records)
+	}
+	if r.live.Position < head {
+		return ctx.Err()
 	}
 	r.show()
 	return nil
+}
+
+type batch struct {
+	records []*eventstore.Record
+	err     error // why there are none; nothing follows
+}
+
+// readAhead sends the records from one position to another, both included, and
+// closes out.
+func (r *Runner) readAhead(ctx context.Context, from, to eventstore.Position, out chan<- batch) {
+	defer close(out)
+	for from <= to {
+		limit := min(rebuildBatch, int(to-from+1))
+		records, err := r.read(ctx, make([]*eventstore.Record, 0, limit), from, limit)
+		select {
+		case out <- batch{records, err}:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+		from += eventstore.Position(len(records))
+	}
 }
 
 // catchUp applies all up to head. It publishes at head, and on the way as often
@@ -123,9 +161,12 @@ func (r *Runner) rebuild(ctx context.Context, head eventstore.Position) error {
 func (r *Runner) catchUp(ctx context.Context, head eventstore.Position) error {
 	r.published = time.Now()
 	for r.live.Position < head {
-		if err := r.apply(ctx, publishEvents-r.unseen); err != nil {
+		records, err := r.read(ctx, r.buf[:0], r.live.Position+1, publishEvents-r.unseen)
+		if err != nil {
 			return err
 		}
+		r.apply(records)
+		r.buf = records
 		if r.unseen >= publishEvents || r.live.Position >= head || time.Since(r.published) >= publishEvery {
 			r.show()
 		}
@@ -135,22 +176,26 @@ func (r *Runner) catchUp(ctx context.Context, head eventstore.Position) error {
 
 var errGap = errors.New("the store returned no record below its head")
 
-// apply takes up to limit further records into the live World.
-func (r *Runner) apply(ctx context.Context, limit int) error {
-	var err error
-	r.buf, _, err = r.store.ReadAll(ctx, r.buf[:0], r.live.Position+1, limit, eventstore.Filter{})
-	if err == nil && len(r.buf) == 0 {
+// read appends to buf up to limit records from a position that is durable: at
+// least one.
+func (r *Runner) read(ctx context.Context, buf []*eventstore.Record, from eventstore.Position, limit int) ([]*eventstore.Record, error) {
+	records, _, err := r.store.ReadAll(ctx, buf, from, limit, eventstore.Filter{})
+	if err == nil && len(records) == 0 {
 		err = errGap
 	}
 	if err != nil {
-		return fmt.Errorf("cannot follow the log after #%d: %w", r.live.Position, err)
+		return nil, fmt.Errorf("cannot follow the log after #%d: %w", from-1, err)
 	}
-	for _, record := range r.buf {
+	return records, nil
+}
+
+// apply takes records into the live World.
+func (r *Runner) apply(records []*eventstore.Record) {
+	for _, record := range records {
 		r.live.ApplySafely(record, r.log)
 	}
-	r.unseen += len(r.buf)
-	clear(r.buf) // records need not outlive their place in the store
-	return nil
+	r.unseen += len(records)
+	clear(records) // they need not outlive their place in the store
 }
 
 // show publishes the live World as it is.

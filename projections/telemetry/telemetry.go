@@ -15,11 +15,16 @@ package telemetry
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tidwall/btree"
 
 	"github.com/hodei-jobs/hodei/aggregates/id"
 )
+
+// ForgottenAfter is how long a worker must be silent to be forgotten when a new
+// one comes.
+const ForgottenAfter = time.Hour
 
 // Gauge is a measured number, or that it could not be measured.
 type Gauge struct {
@@ -119,7 +124,7 @@ func (t *Table) Heard(worker id.ID, at int64) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.place(worker).hear(at)
+	t.place(worker, at).hear(at)
 }
 
 func (s *slot) hear(at int64) {
@@ -131,21 +136,23 @@ func (s *slot) hear(at int64) {
 	}
 }
 
-// place returns a worker's slot. The caller holds mu.
-func (t *Table) place(worker id.ID) *slot {
-	slots := t.slots.Load()
-	s, ok := slots.Get(worker)
-	if !ok {
-		s = new(slot)
-		slots = slots.Copy()
-		slots.Set(worker, s)
-		t.slots.Store(slots)
+// place returns a worker's slot, at the time it is heard. The caller holds mu.
+func (t *Table) place(worker id.ID, at int64) *slot {
+	s, ok := t.slots.Load().Get(worker)
+	if ok {
+		return s
 	}
+	t.forgetSilent(at)
+	s = new(slot)
+	slots := t.slots.Load().Copy()
+	slots.Set(worker, s)
+	t.slots.Store(slots)
 	return s
 }
 
 // LastHeard returns when a worker last sent something, in ns of the clock of
-// Heard and Report; ok is false if it has not since this server began.
+// Heard and Report; ok is false if it has not since this server began, or not for
+// [ForgottenAfter].
 func (t *Table) LastHeard(worker id.ID) (at int64, ok bool) {
 	s, ok := t.slots.Load().Get(worker)
 	if !ok {
@@ -194,12 +201,12 @@ func (t *Table) show(v *View) {
 // Dropped returns how many samples the journal could not take in time.
 func (t *Table) Dropped() uint64 { return t.dropped.Load() }
 
-// Report takes a worker's sample in, which arrived at a time as for Heard. It
-// never waits for a disk.
+// Report takes a worker's sample in, which arrived at a time as for [Table.Heard].
+// It never waits for a disk.
 func (t *Table) Report(worker id.ID, at int64, s Sample) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	place := t.place(worker)
+	place := t.place(worker, at)
 	place.hear(at)
 	before := place.report.Swap(&Report{at, s})
 	t.replaceUsage(before, s.Attempts)
@@ -229,18 +236,19 @@ func (t *Table) replaceUsage(before *Report, attempts []Attempt) {
 	t.usage.Store(usage)
 }
 
-// Forget lets go of a worker that will not come back.
-func (t *Table) Forget(worker id.ID) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// forgetSilent lets go of workers that have not been heard for long: they ended,
+// or will come as new ones. The caller holds mu.
+func (t *Table) forgetSilent(at int64) {
 	slots := t.slots.Load().Copy()
-	s, ok := slots.Delete(worker)
-	if !ok {
-		return
-	}
+	t.slots.Load().Scan(func(worker id.ID, s *slot) bool {
+		if at-s.heard.Load() > int64(ForgottenAfter) {
+			slots.Delete(worker)
+			t.replaceUsage(s.report.Load(), nil)
+			if v := t.View(); v.has(worker) {
+				t.show(v.without(worker))
+			}
+		}
+		return true
+	})
 	t.slots.Store(slots)
-	t.replaceUsage(s.report.Load(), nil)
-	if v := t.View(); v.has(worker) {
-		t.show(v.without(worker))
-	}
 }

@@ -78,9 +78,22 @@ func TestUsageIsOfTheNewestSample(t *testing.T) {
 	if a, ok := table.Usage(8, 1); !ok || a.Memory != Measured(300) {
 		t.Errorf("job 8 uses %v (%v)", a, ok)
 	}
-	table.Forget(1)
-	if _, ok := table.Usage(8, 1); ok {
-		t.Error("the use of a forgotten worker's attempt is shown")
+}
+
+func TestWorkersSilentForLongAreForgotten(t *testing.T) {
+	table := New()
+	const hour = int64(ForgottenAfter)
+	table.Report(1, 0, Sample{CPU: Measured(10), Attempts: []Attempt{{Job: 7, Attempt: 1}}})
+	table.Report(2, 10, uses(20, 0))
+	table.Heard(3, hour+10) // a new one
+	if _, ok := table.LastHeard(1); ok {
+		t.Error("worker 1 is not forgotten")
+	}
+	if _, ok := table.Usage(7, 1); ok || table.View().Used(1).CPU != 0 {
+		t.Error("the use of a forgotten worker is shown")
+	}
+	if _, ok := table.LastHeard(2); !ok || table.View().Used(2).CPU != 20 {
+		t.Error("worker 2 is forgotten too soon")
 	}
 }
 
