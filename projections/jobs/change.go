@@ -28,10 +28,10 @@ func (js *Jobs) Add(j Job, name string, limit Limit) {
 	js.namespaces.Set(index, n)
 
 	j.namespace = index
-	js.rows.Set(j.Position, pack(&j))
+	js.rows.Load(j.Position, pack(&j)) // the highest so far
 	js.byID.Set(j.ID, j.Position)
 	if limit.Time > 0 {
-		js.limits.Set(j.Position, limit)
+		js.limits.Load(j.Position, limit)
 	}
 }
 
