@@ -84,7 +84,7 @@ Examples:
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "only the answer, no hints")
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(a.cmdDev(), a.cmdServer(), a.cmdRun(), a.cmdJob(), a.cmdLogs(), a.cmdWorker(),
-		a.cmdQueue(), a.cmdEvents(), a.cmdVersion())
+		a.cmdQueue(), a.cmdEvents(), a.cmdBench(), a.cmdVersion())
 	return root
 }
 

@@ -1,0 +1,113 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/hodei-jobs/hodei/api/client"
+	"github.com/hodei-jobs/hodei/api/wire"
+)
+
+const lookEvery = 20 * time.Millisecond // at how many jobs have ended
+
+// realJobs measures trivial jobs on a real worker: as many at once as its CPUs
+// allow for jobs of 100 thousandths.
+func realJobs(ctx context.Context, r *Run) error {
+	return r.withServer(ctx, "dev", func(c *child) error {
+		if err := c.awaitWorker(ctx); err != nil {
+			return err
+		}
+		const spec = `{"argv":["sh","-c","true"],"resources":{"cpu":"100m"}}`
+		if err := c.runAll(ctx, 50, spec, 0); err != nil { // warms up
+			return err
+		}
+		n := r.count(3000, 100)
+		begun := time.Now()
+		if err := c.runAll(ctx, n, spec, 50); err != nil {
+			return err
+		}
+		r.Figures["jobs_per_s"] = perSecond(n, time.Since(begun))
+		return nil
+	})
+}
+
+func (c *child) awaitWorker(ctx context.Context) error {
+	return poll(ctx, func() (bool, error) {
+		page, err := c.client.Workers(ctx, "")
+		if err != nil {
+			return false, err
+		}
+		return len(page.Items) > 0 && page.Items[0].State == "online", nil
+	})
+}
+
+// runAll submits n jobs and waits until they and those before have ended.
+func (c *child) runAll(ctx context.Context, n int, spec string, before int) error {
+	if err := c.fill(ctx, n, spec); err != nil {
+		return err
+	}
+	return poll(ctx, func() (bool, error) {
+		page, err := c.client.Jobs(ctx, client.JobsQuery{Limit: 1})
+		if err != nil {
+			return false, err
+		}
+		return page.Counts.Ended >= n+before, nil
+	})
+}
+
+func poll(ctx context.Context, met func() (bool, error)) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		ok, err := met()
+		if ok || err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+var errEnough = errors.New("enough")
+
+// logLatency has a job print the time every 300 ms and compares it with the time
+// at which a reader of the stream gets it.
+func logLatency(ctx context.Context, r *Run) error {
+	return r.withServer(ctx, "dev", func(c *child) error {
+		lines := r.count(60, 10)
+		spec, err := json.Marshal(map[string]any{"command": fmt.Sprintf("sleep 1; for i in $(seq %d); do date +%%s%%N; sleep 0.3; done", lines)})
+		if err != nil {
+			return err
+		}
+		job, err := c.client.Submit(ctx, spec, "")
+		if err != nil {
+			return err
+		}
+		var all []time.Duration
+		_, err = c.client.FollowJob(ctx, job.ID, 0, client.Follower{Log: func(p *wire.LogPiece) error {
+			now := time.Now().UnixNano()
+			printed, err := strconv.ParseInt(string(bytes.TrimSpace(p.Bytes())), 10, 64)
+			if err != nil {
+				return fmt.Errorf("the job printed %q", p.Bytes())
+			}
+			if all = append(all, time.Duration(now-printed)); len(all) == lines {
+				return errEnough
+			}
+			return nil
+		}})
+		if err != nil && !errors.Is(err, errEnough) {
+			return err
+		}
+		r.Figures["log_latency_p50_ms"] = milliseconds(all, 50)
+		r.Figures["log_latency_p99_ms"] = milliseconds(all, 99)
+		return nil
+	})
+}
