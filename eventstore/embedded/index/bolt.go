@@ -2,7 +2,6 @@ package index
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,7 +40,6 @@ const (
 
 	openTimeout = 2 * time.Second // for the lock of another process
 	firstMap    = 256 << 20       // bytes mapped at first: each growth of the map waits for readers
-	scrubStep   = 4096            // keys between two looks at the context
 
 	revValueBytes = 8 + 4
 )
@@ -56,25 +55,51 @@ func damage(format string, args ...any) error { return &DamageError{fmt.Sprintf(
 // bolt is the index in a bbolt file.
 type bolt struct {
 	db   *bbolt.DB
+	file *os.File // that of db
 	meta atomic.Pointer[meta]
+
+	writing sync.Mutex // held by Write, and by a scrub while it begins
+	broken  bool       // a write has panicked, maybe with bbolt's lock held; guarded by writing
 }
 
 // Open opens the index at path, or makes an empty one. A file that can't be read
-// as one is an error; the caller moves it away. bbolt may still end the process
-// on some damage, in goroutines of its own: the caller marks that it opens.
-func Open(path string) (ix Index, err error) {
+// as one is an error; the caller moves it away. Only a file that is open nowhere
+// else may be given. Damage may still end the process in what bbolt does while it
+// opens: the caller marks that it opens.
+func Open(path string) (Index, error) {
+	b := &bolt{}
+	err := b.open(path)
+	if err == nil {
+		err = b.load()
+	}
+	switch {
+	case err == nil:
+		return b, nil
+	case b.db != nil:
+		return nil, errors.Join(err, b.Close())
+	case b.file != nil: // bbolt has panicked; its lock goes with the file
+		_ = b.file.Close()
+	}
+	return nil, err
+}
+
+func (b *bolt) open(path string) (err error) {
 	defer rescue(&err)
-	// NoFreelistSync stays off: with it, opening checks pages in a goroutine whose
-	// panic nobody can catch.
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: openTimeout, FreelistType: bbolt.FreelistMapType, InitialMmapSize: firstMap})
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	b.db, err = bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout: openTimeout, InitialMmapSize: firstMap, FreelistType: bbolt.FreelistMapType,
+		// NoFreelistSync stays off: with it, opening checks pages in a goroutine
+		// whose panic nobody can catch.
+		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+			b.file, err = os.OpenFile(name, flag, mode)
+			return b.file, err
+		},
+	})
 	if err != nil {
-		return nil, fmt.Errorf("cannot open index: %w", err)
+		b.db = nil
+		return fmt.Errorf("cannot open index: %w", err)
 	}
-	b := &bolt{db: db}
-	if err := b.load(); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return b, nil
+	return nil
 }
 
 // rescue turns a panic over damaged bytes, also a fault in mapped memory, into
@@ -92,14 +117,29 @@ func (b *bolt) load() (err error) {
 	var m meta
 	found := false
 	err = b.db.View(func(tx *bbolt.Tx) error {
+		w, err := pagesOf(tx, b.file)
+		if err != nil {
+			return err
+		}
+		if _, err := w.tree(w.root, bucketFlags, 0); err != nil { // of names of buckets; the rest is the scrub's
+			return err
+		}
 		bucket := tx.Bucket(bucketMeta)
 		if bucket == nil {
+			if key, _ := tx.Cursor().First(); key != nil {
+				return damage("bucket %s is missing", bucketMeta)
+			}
 			return nil
 		}
 		found = true
 		for _, name := range indexed {
 			if tx.Bucket(name) == nil {
 				return damage("bucket %s is missing", name)
+			}
+		}
+		if root := uint64(bucket.Root()); root != 0 {
+			if _, err := w.tree(root, dataFlags, 0); err != nil {
+				return err
 			}
 		}
 		m, err = decodeMeta(bucket.Get(keyCheckpoint))
@@ -184,6 +224,12 @@ type entry struct{ key, value []byte }
 
 // Write implements [Index]. Runs that the index has already are passed over.
 func (b *bolt) Write(runs []Run, c Checkpoint) (err error) {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	if b.broken {
+		return damage("an earlier write has failed half-way")
+	}
+	b.broken = true // unless it gets to its end
 	defer rescue(&err)
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	m := *b.meta.Load()
@@ -207,6 +253,7 @@ func (b *bolt) Write(runs []Run, c Checkpoint) (err error) {
 		}
 		return tx.Bucket(bucketMeta).Put(keyCheckpoint, m.encode())
 	})
+	b.broken = false
 	if err != nil {
 		return fmt.Errorf("cannot write index: %w", err)
 	}
@@ -233,60 +280,6 @@ func entriesOf(runs []Run, after eventstore.Position) (sets [buckets][]entry) {
 	return sets
 }
 
-// Scrub implements [Index].
-func (b *bolt) Scrub(ctx context.Context, progress func(done, total uint64)) (err error) {
-	defer rescue(&err)
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	return b.db.View(func(tx *bbolt.Tx) error {
-		// What the file says now, not what was read when it was opened.
-		m, err := decodeMeta(tx.Bucket(bucketMeta).Get(keyCheckpoint))
-		if err != nil {
-			return err
-		}
-		s := scrub{ctx: ctx, progress: progress, total: m.keys()}
-		for i, name := range indexed {
-			if err := s.bucket(tx.Bucket(name), name, m.digests[i]); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-type scrub struct {
-	ctx         context.Context
-	progress    func(done, total uint64)
-	done, total uint64
-}
-
-// bucket scans a bucket, which follows page ids, and looks each key up, which
-// follows branch keys: damage in one doesn't show in the other.
-func (s *scrub) bucket(bucket *bbolt.Bucket, name []byte, want digest) error {
-	var got digest
-	c := bucket.Cursor()
-	for key, value := c.First(); key != nil; key, value = c.Next() {
-		if !bytes.Equal(bucket.Get(key), value) {
-			return damage("bucket %s: key %x is not found", name, key)
-		}
-		got.add(key, value)
-		if got.keys > want.keys {
-			return damage("bucket %s has more keys than its %d", name, want.keys)
-		}
-		if s.done++; s.done%scrubStep == 0 {
-			if err := s.ctx.Err(); err != nil {
-				return err
-			}
-			if s.progress != nil {
-				s.progress(s.done, s.total)
-			}
-		}
-	}
-	if got != want {
-		return damage("bucket %s does not hold what was written: %d keys of %d", name, got.keys, want.keys)
-	}
-	return nil
-}
-
 // Copy implements [Index].
 func (b *bolt) Copy(path string) (err error) {
 	defer rescue(&err)
@@ -311,6 +304,11 @@ func (b *bolt) Copy(path string) (err error) {
 
 // Close implements [Index].
 func (b *bolt) Close() (err error) {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	if b.broken { // bbolt would wait for its lock for ever; the mapping stays
+		return b.file.Close()
+	}
 	defer rescue(&err)
 	return b.db.Close()
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
-	"go.etcd.io/bbolt"
 	"pgregory.net/rapid"
 
 	"github.com/hodei-jobs/hodei/eventstore"
@@ -35,6 +35,10 @@ type model struct {
 
 func newModel() *model {
 	return &model{length: map[eventstore.StreamID]eventstore.Revision{}, origin: map[eventstore.StreamID]eventstore.Position{}}
+}
+
+func (m *model) clone() *model {
+	return &model{runs: slices.Clone(m.runs), length: maps.Clone(m.length), origin: maps.Clone(m.origin), head: m.head}
 }
 
 // add makes a run of count records in a stream.
@@ -143,110 +147,6 @@ func TestWhatItHasIsNotTakenTwice(t *testing.T) {
 	if err := ix.Scrub(context.Background(), nil); err != nil {
 		t.Error(err)
 	}
-}
-
-// filled makes an index of many streams and returns its file and its model.
-func filled(t testing.TB, streams int) (string, *model) {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "index.db")
-	ix, m := open(t, path), newModel()
-	var runs []Run
-	for i := range streams {
-		runs = append(runs, m.add(eventstore.StreamID(fmt.Sprintf("job-%04d", i)), 3, true))
-	}
-	for i := range streams {
-		runs = append(runs, m.add(eventstore.StreamID(fmt.Sprintf("job-%04d", i)), 1, true))
-	}
-	if err := errors.Join(ix.Write(runs, Checkpoint{Position: m.head}), ix.Close()); err != nil {
-		t.Fatal(err)
-	}
-	return path, m
-}
-
-// A flipped bit anywhere in the bytes in use is found by opening or by the scrub,
-// or every answer is right all the same. It never ends the process: rows that
-// bbolt would kill it for are for the caller's marker.
-func TestEveryFlippedByteIsFoundOrHarmless(t *testing.T) {
-	path, m := filled(t, 120)
-	whole, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	used := bytesInUse(t, path)
-	whole = whole[:used[len(used)-1]+1] // the rest of the file is room to grow
-	step := 3
-	switch {
-	case testing.Short():
-		step = 31
-	case os.Getenv("HODEI_LONG") != "":
-		step = 1
-	}
-	found, harmless := 0, 0
-	for n := 0; n < len(used); n += step {
-		at := used[n]
-		b := slices.Clone(whole)
-		b[at] ^= 1 << (at % 8)
-		flipped := path + ".flipped"
-		if err := os.WriteFile(flipped, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		switch detected, err := examine(flipped, m); {
-		case detected:
-			found++
-		case err != nil:
-			t.Fatalf("byte %d: the scrub passed, but %v", at, err)
-		default:
-			harmless++
-		}
-	}
-	t.Logf("%d flips found, %d harmless", found, harmless)
-	if found == 0 {
-		t.Error("no flip was found")
-	}
-}
-
-func examine(path string, m *model) (detected bool, err error) {
-	ix, err := Open(path)
-	if err != nil {
-		return true, nil
-	}
-	defer func() { _ = ix.Close() }()
-	// A damaged newer meta page leaves the transaction before it, which is whole:
-	// the store brings it up to date.
-	if ix.Checkpoint().Position != m.head || ix.Scrub(context.Background(), nil) != nil {
-		return true, nil
-	}
-	return false, m.check(ix)
-}
-
-// bytesInUse returns the offsets of all pages that hold something.
-func bytesInUse(t *testing.T, path string) (out []int) {
-	t.Helper()
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, PreLoadFreelist: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
-	size := db.Info().PageSize
-	err = db.View(func(tx *bbolt.Tx) error {
-		for i := 0; ; i++ {
-			p, err := tx.Page(i)
-			if err != nil || p == nil {
-				return err
-			}
-			if p.Type == "free" {
-				continue
-			}
-			for k := range size * (1 + p.OverflowCount) {
-				out = append(out, i*size+k)
-			}
-			i += p.OverflowCount
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
 }
 
 func TestACopyIsAnIndex(t *testing.T) {
