@@ -48,11 +48,11 @@ func report(b *testing.B, what string, r Rate) {
 }
 
 func BenchmarkSubmit(b *testing.B) {
-	for callers, count := range map[int]int{1: 5_000, 64: 100_000} {
-		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+	for _, bench := range []struct{ callers, count int }{{1, 5_000}, {64, 100_000}} {
+		b.Run(fmt.Sprintf("callers=%d", bench.callers), func(b *testing.B) {
 			s := newServer(b)
 			for b.Loop() {
-				r, err := Submit(b.Context(), s.commands, trivial, callers, count)
+				r, err := Submit(b.Context(), s.commands, trivial, bench.callers, bench.count)
 				if err != nil {
 					b.Fatal(err)
 				}

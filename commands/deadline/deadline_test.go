@@ -1,0 +1,106 @@
+package deadline
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hodei-jobs/hodei/aggregates/fault"
+	"github.com/hodei-jobs/hodei/commands"
+	"github.com/hodei-jobs/hodei/eventstore"
+)
+
+// onStage plays a test on a stage without a controller.
+func onStage(t *testing.T, test func(*stage)) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, dir)
+		defer s.close()
+		s.leaveControl()
+		s.controlled <- nil // for close
+		test(s)
+	})
+}
+
+// run lets a controller run on other commands for a time.
+func (s *stage) run(c Commands, d time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	controller := New(Config{Runner: s.runner, Commands: c, Telemetry: s.heard, Clock: s.store.Now, Logger: slog.New(slog.DiscardHandler)})
+	if err := controller.Run(ctx); err != nil {
+		s.Error(err)
+	}
+}
+
+// other is commands of which those that lose jobs answer something else.
+type other struct {
+	*commands.Service
+	calls  int
+	answer func(call int) error // nil answers truly
+}
+
+func (o *other) LoseJobs(ctx context.Context, c commands.Caller, losses []commands.Loss) (eventstore.Position, []error) {
+	o.calls++
+	if err := o.answer(o.calls); err != nil {
+		errs := make([]error, len(losses))
+		for i := range errs {
+			errs[i] = err
+		}
+		return 0, errs
+	}
+	return o.Service.LoseJobs(ctx, c, losses)
+}
+
+func TestManyAttemptsOfOneWorkerAreAllTaken(t *testing.T) {
+	onStage(t, func(s *stage) {
+		const jobs = 2*maxBatch + 1
+		s.do([]string{"worker", "w1"})
+		for n := range jobs {
+			j := fmt.Sprintf("j%d", n)
+			s.do([]string{"submit", j})
+			s.do([]string{"bind", j, "w1"})
+		}
+		s.do([]string{"terminate", "w1"})
+		o := &other{Service: s.commands, answer: func(int) error { return nil }}
+		s.run(o, time.Minute)
+		if w := s.runner.World(); w.Cluster.Live() != 0 || w.Queue.Waiting() != jobs || o.calls != 3 {
+			s.Errorf("after %d commands %d are live and %d wait, want 3, 0 and %d", o.calls, w.Cluster.Live(), w.Queue.Waiting(), jobs)
+		}
+	})
+}
+
+func TestWhatCantBeRecordedIsTriedAgain(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		answer func(call int) error
+		live   int
+		least  int
+		most   int
+	}{
+		{"a full disk, for five tries", func(call int) error {
+			if call <= 5 {
+				return &fault.Error{Kind: fault.Unavailable, Reason: "the disk is full"}
+			}
+			return nil
+		}, 0, 6, 6},
+		{"a log that refuses without a reason is asked now and then", func(int) error {
+			return fault.Refuse("lose", "job", "it is none of your business")
+		}, 1, 3, 100},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			onStage(t, func(s *stage) {
+				for _, line := range [][]string{{"worker", "w1"}, {"submit", "j1"}, {"bind", "j1", "w1"}, {"terminate", "w1"}} {
+					s.do(line)
+				}
+				o := &other{Service: s.commands, answer: row.answer}
+				s.run(o, time.Minute)
+				if live := s.runner.World().Cluster.Live(); live != row.live || o.calls < row.least || o.calls > row.most {
+					s.Errorf("%d are live after %d tries, want %d after %d to %d", live, o.calls, row.live, row.least, row.most)
+				}
+			})
+		})
+	}
+}
