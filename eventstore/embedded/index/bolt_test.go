@@ -174,18 +174,3 @@ func TestWhatIsNoIndexIsAnError(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkWrite(b *testing.B) {
-	ix, m := open(b, filepath.Join(b.TempDir(), "index.db")), newModel()
-	for b.Loop() {
-		runs := make([]Run, 0, 4000)
-		for i := range 4000 {
-			runs = append(runs, m.add(eventstore.StreamID(fmt.Sprintf("job-%08d", int(m.head)+i)), 8, true))
-		}
-		m.runs = nil
-		if err := ix.Write(runs, Checkpoint{Position: m.head}); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportMetric(float64(b.N)*4000*8/b.Elapsed().Seconds(), "events/s")
-}

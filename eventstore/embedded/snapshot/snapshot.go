@@ -44,13 +44,16 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Store is a folder of snapshots.
 type Store struct {
-	dir string
-	mu  sync.Mutex // one writer at a time, so that what is removed is not being written
+	dir   string
+	files files
+	mu    sync.Mutex // one writer at a time, so that what is removed is not being written
 }
 
 // Open opens the folder, which it makes if there is none, and removes what a
 // crash left unfinished.
-func Open(dir string) (*Store, error) {
+func Open(dir string) (*Store, error) { return open(dir, disk{}) }
+
+func open(dir string, files files) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot open the snapshots: %w", err)
 	}
@@ -60,12 +63,12 @@ func Open(dir string) (*Store, error) {
 	}
 	for _, e := range entries {
 		if strings.HasSuffix(e.Name(), temporary) {
-			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+			if err := files.remove(filepath.Join(dir, e.Name())); err != nil {
 				return nil, fmt.Errorf("cannot remove an unfinished snapshot: %w", err)
 			}
 		}
 	}
-	return &Store{dir: dir}, nil
+	return &Store{dir: dir, files: files}, nil
 }
 
 // Save stores s durably, then removes all but the newest keep of its name.
@@ -86,42 +89,28 @@ func (st *Store) Save(ctx context.Context, s eventstore.Snapshot, keep int) erro
 		return err
 	}
 	for _, p := range at[:max(0, len(at)-max(keep, 1))] {
-		if err := os.Remove(st.path(s.Name, p)); err != nil {
+		if err := st.files.remove(st.path(s.Name, p)); err != nil {
 			return fmt.Errorf("cannot remove an old snapshot: %w", err)
 		}
 	}
 	return nil
 }
 
-func (st *Store) write(s eventstore.Snapshot) (err error) {
+// write puts a snapshot in place. A crash leaves, by step: a temporary file, which
+// the next Open removes; the same; the snapshot or the temporary file; the snapshot.
+func (st *Store) write(s eventstore.Snapshot) error {
 	path := st.path(s.Name, s.Position)
-	f, err := os.OpenFile(path+temporary, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(path + temporary)
-		}
-	}()
 	head := encodeHead(s)
 	sum := crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, s.Data)
-	for _, part := range [][]byte{head, s.Data, binary.LittleEndian.AppendUint32(nil, sum)} {
-		if _, err := f.Write(part); err != nil {
-			return errors.Join(err, f.Close())
-		}
+	err := st.files.write(path+temporary, head, s.Data, binary.LittleEndian.AppendUint32(nil, sum))
+	if err == nil {
+		err = st.files.rename(path+temporary, path)
 	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+temporary, path); err != nil {
-		return err
-	}
-	d, err := os.Open(st.dir)
 	if err != nil {
+		_ = st.files.remove(path + temporary) // if it stays, the next Open removes it
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return st.files.syncDir(st.dir)
 }
 
 func encodeHead(s eventstore.Snapshot) []byte {
