@@ -45,7 +45,7 @@ func filled(t testing.TB, streams int) (string, *model) {
 // or every answer is right all the same, also after more was written: a page in
 // use that damage has put on the list of free ones would be written over. None
 // of it ends the process or goes on for ever.
-func TestEveryFlippedBitIsFoundOrHarmless(t *testing.T) {
+func TestEveryFlippedByteIsFoundOrHarmless(t *testing.T) {
 	path, m := filled(t, 120)
 	whole, err := os.ReadFile(path)
 	if err != nil {
