@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	shards   = 16  // of one cache; commands on different streams rarely meet in one
-	readPage = 128 // records a read while a stream is folded
+	shards   = 16 // of one cache; commands on different streams rarely meet in one
+	readPage = 32 // records a read while a stream is folded; most have fewer
 )
 
 // errHeld says that another command has the stream just now.
@@ -90,6 +90,17 @@ func (s *states[S]) hold(ctx context.Context, stream eventstore.StreamID, wait b
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// peek returns what is known of a stream that nobody holds.
+func (s *states[S]) peek(stream eventstore.StreamID) (state S, known bool) {
+	sh := s.shard(stream)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if e := sh.entries[stream]; e != nil && !e.held {
+		return e.state, true
+	}
+	return state, false
 }
 
 // take returns the entry, now held; or, if it is held already, a channel that is

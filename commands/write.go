@@ -112,6 +112,9 @@ func add[S any](u *unit, states *states[S], e *entry[S], messages []proto.Messag
 // look returns a state that satisfies, from the cache if that one does, else from
 // the stream itself, whether or not it does. It is for what, once true, stays so.
 func look[S any](ctx context.Context, s *Service, states *states[S], stream eventstore.StreamID, satisfies func(S) bool) (S, error) {
+	if state, known := states.peek(stream); known && satisfies(state) {
+		return state, nil
+	}
 	e, err := states.hold(ctx, stream, true)
 	if err != nil {
 		return *new(S), err
