@@ -9,9 +9,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -63,7 +66,8 @@ type signingKey struct {
 // for this process alone. keyPath must lie outside of what is backed up together
 // with path. What is not there is made, readable by its owner only: both, or the
 // keyring for a key that was provided. A keyring whose key is missing is a
-// *[DamageError], and so is one that was sealed with another.
+// *[DamageError], and so is one that was sealed with another; one that another
+// process has open is a *[LockedError].
 func OpenFile(path, keyPath string) (*File, error) {
 	f := &File{path: path, keyPath: keyPath}
 	if err := f.acquire(); err != nil {
@@ -87,11 +91,14 @@ func (f *File) acquire() error {
 	}
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = ErrLocked
+			text, _ := io.ReadAll(lock)
+			pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+			err = &LockedError{f.path, pid}
 		}
-		return errors.Join(fmt.Errorf("cannot open the keyring %s: %w", f.path, err), lock.Close())
+		return errors.Join(err, lock.Close())
 	}
 	f.lock = lock
+	_, _ = lock.WriteAt(fmt.Appendf(nil, "%-10d\n", os.Getpid()), 0) // only to tell who it is
 	return nil
 }
 

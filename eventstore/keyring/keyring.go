@@ -21,12 +21,18 @@ const (
 	MaxBlob = 1 << 20 // bytes of a blob
 )
 
-var (
-	// ErrClosed is the answer of a keyring that was closed.
-	ErrClosed = errors.New("keyring is closed")
-	// ErrLocked says that another process has the keyring open.
-	ErrLocked = errors.New("another process has it open")
-)
+// ErrClosed is the answer of a keyring that was closed.
+var ErrClosed = errors.New("keyring is closed")
+
+// LockedError says that another process has the keyring open.
+type LockedError struct {
+	Path string
+	PID  int // of that process; 0 if it is not known
+}
+
+func (e *LockedError) Error() string {
+	return fmt.Sprintf("cannot open the keyring %s: process %d has it open", e.Path, e.PID)
+}
 
 // MissingError says that a key is not there: it was never made, or it was
 // dropped, or the file that held it was lost.

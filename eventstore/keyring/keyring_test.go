@@ -244,7 +244,8 @@ func TestAKeyringIsMadeForAKeyThatWasProvided(t *testing.T) {
 func TestAKeyringIsOfOneProcess(t *testing.T) {
 	dir := t.TempDir()
 	f := open(t, dir)
-	if _, err := OpenFile(paths(dir)); !errors.Is(err, ErrLocked) {
+	var locked *LockedError
+	if _, err := OpenFile(paths(dir)); !errors.As(err, &locked) || locked.PID != os.Getpid() {
 		t.Errorf("opened twice: %v", err)
 	}
 	again(t, f, dir)
