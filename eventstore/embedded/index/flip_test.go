@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -55,7 +57,7 @@ func TestEveryFlippedByteIsFoundOrHarmless(t *testing.T) {
 	step := 1499
 	switch {
 	case os.Getenv("HODEI_LONG") != "":
-		step = 7
+		step = 29
 	case testing.Short():
 		step = 9973
 	}
@@ -155,6 +157,64 @@ func TestPagesThatLeadAstrayAreFound(t *testing.T) {
 		detected, err := examine(t, filepath.Join(t.TempDir(), "astray.db"), b, m)
 		if !detected {
 			t.Errorf("%s: it is not found: %v", name, err)
+		}
+	}
+}
+
+// Pages that are damaged while the index is open, after its scrub: whatever bbolt
+// makes of them, every call returns, also the last one.
+func TestDamageUnderAnOpenIndexBlocksNobody(t *testing.T) {
+	for name, fill := range map[string]byte{"zeroes": 0, "ones": 0xFF} {
+		for _, kind := range []uint16{branchPage, leafPage, freePages} {
+			path, m := filled(t, 2000)
+			ix := open(t, path)
+			if err := ix.Scrub(context.Background(), nil); err != nil {
+				t.Fatal(err)
+			}
+			wipe(t, path, kind, fill)
+			done := make(chan error, 1)
+			go func() {
+				_ = m.check(ix)
+				var errs []error
+				for range 3 {
+					runs := []Run{m.add("job-0000", 1, true), m.add("zzz", 1, true), m.add(eventstore.StreamID(fmt.Sprintf("new-%d", m.head)), 1, true)}
+					errs = append(errs, ix.Write(runs, Checkpoint{Position: m.head}))
+				}
+				errs = append(errs, ix.Scrub(context.Background(), nil))
+				_ = ix.Close()
+				done <- errors.Join(errs...)
+			}()
+			select {
+			case err := <-done:
+				if err == nil {
+					t.Errorf("%s over pages of kind %#x: nothing is found", name, kind)
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatalf("%s over pages of kind %#x: a call does not return", name, kind)
+			}
+		}
+	}
+}
+
+// wipe writes over all pages of a kind, in the file that is mapped.
+func wipe(t *testing.T, path string, kind uint16, fill byte) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	size := os.Getpagesize()
+	page := make([]byte, size)
+	for at := int64(2 * size); ; at += int64(size) {
+		if _, err := f.ReadAt(page, at); err != nil {
+			return
+		}
+		if order.Uint16(page[8:]) != kind {
+			continue
+		}
+		if _, err := f.WriteAt(bytes.Repeat([]byte{fill}, size), at); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
