@@ -36,7 +36,7 @@ import (
 )
 
 const (
-	defaultCacheStates = 100_000
+	defaultCacheStates = 16_384
 	smallCacheStates   = 10_000 // of kinds that are few or rarely asked for
 	maxTries           = 8      // of one command against other writers
 )
@@ -56,7 +56,7 @@ type Config struct {
 
 	Clock       func() time.Time // nil is time.Now
 	Random      io.Reader        // of ids and tokens; nil is crypto/rand
-	CacheStates int              // folded jobs kept; 0 is 100,000
+	CacheStates int              // folded jobs kept; 0 is 16,384
 }
 
 // Caller says on whose behalf a command is given; it becomes the metadata of its

@@ -38,6 +38,10 @@ const (
 	stopGRPC = 5 * time.Second
 )
 
+// journalBytes is the size of the event log's journals. The newest is in memory,
+// decoded, at two to three times its size.
+const journalBytes = 8 << 20
+
 // essential are the events that are still taken on a full disk: what ends things.
 var essential = []string{
 	"JobSucceeded", "JobFailed", "JobCancelRequested", "JobCancelled", "JobTimedOut", "JobLost", "JobRequeued", "JobRetryScheduled",
@@ -154,7 +158,7 @@ func (p *parts) open(ctx context.Context) (err error) {
 	stepped := make(chan time.Duration, 1)
 	var report embedded.Report
 	p.store, report, err = embedded.Open(ctx, embedded.Config{
-		Dir: filepath.Join(p.config.Data, "events"), Logger: p.logger, Essential: essential,
+		Dir: filepath.Join(p.config.Data, "events"), Logger: p.logger, Essential: essential, JournalBytes: journalBytes,
 		ClockStepped: func(by time.Duration) {
 			select {
 			case stepped <- by:
@@ -257,6 +261,7 @@ func (p *parts) run(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return closedIs(web.Serve(p.http), http.ErrServerClosed) })
 	group.Go(func() error { return closedIs(rpc.Serve(p.grpc), grpc.ErrServerStopped) })
 	group.Go(func() error { return p.failure(ctx) })
+	group.Go(func() error { return p.giveBack(ctx) })
 	group.Go(func() error {
 		<-ctx.Done()
 		close(stop)

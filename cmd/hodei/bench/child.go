@@ -112,3 +112,30 @@ func (c *child) resident() (float64, error) {
 	}
 	return 0, errors.New("the kernel does not tell a process's memory")
 }
+
+const (
+	settleLook  = time.Second
+	settleSteps = 15 // the server gives memory back some seconds after a burst
+)
+
+// settled returns the server's memory once a burst's garbage has been given back
+// to the system: the least of some seconds.
+func (c *child) settled(ctx context.Context) (least float64, err error) {
+	tick := time.NewTicker(settleLook)
+	defer tick.Stop()
+	for step := range settleSteps {
+		now, err := c.resident()
+		if err != nil {
+			return 0, err
+		}
+		if step == 0 || now < least {
+			least = now
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+	return least, nil
+}

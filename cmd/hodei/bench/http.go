@@ -173,7 +173,7 @@ func memory(ctx context.Context, r *Run) error {
 		if err := c.fill(ctx, n, jobJSON); err != nil {
 			return err
 		}
-		full, err := c.resident()
+		full, err := c.settled(ctx)
 		r.Figures["pending_100k_mb"] = (full - idle) * 100_000 / float64(n)
 		return err
 	})
