@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"os"
 
 	"go.etcd.io/bbolt"
 )
@@ -53,7 +54,7 @@ type pages struct {
 }
 
 // pagesOf finds the meta of a read transaction. Nothing may be written meanwhile.
-func pagesOf(tx *bbolt.Tx, file io.ReaderAt) (*pages, error) {
+func pagesOf(tx *bbolt.Tx, file *os.File) (*pages, error) {
 	w := &pages{file: file, size: tx.DB().Info().PageSize}
 	for i := range int64(firstPage) {
 		var b [metaSize]byte
@@ -64,8 +65,12 @@ func pagesOf(tx *bbolt.Tx, file io.ReaderAt) (*pages, error) {
 			w.root, w.free, w.end = order.Uint64(b[metaRoot:]), order.Uint64(b[metaFree:]), order.Uint64(b[metaEnd:])
 		}
 	}
-	if most := uint64(tx.Size()) / uint64(w.size); w.end < firstPage || w.end > most {
-		return nil, damage("it ends at page %d of %d", w.end, most)
+	info, err := file.Stat()
+	if err != nil {
+		return nil, damage("its size cannot be told: %v", err)
+	}
+	if most := uint64(info.Size()) / uint64(w.size); w.end < firstPage || w.end > most {
+		return nil, damage("it should end at page %d, it has %d", w.end, most)
 	}
 	w.used = make([]bool, w.end)
 	return w, nil
