@@ -15,6 +15,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -42,9 +43,9 @@ const (
 	defaultSuspect     = 12 * time.Second
 	defaultOrphanAfter = time.Hour
 
-	// shutdownLimit is how long a stopping agent waits, beyond the grace of its
-	// jobs, until the server has their results.
-	shutdownLimit = 5 * time.Second
+	// defaultStopLimit is how long a stopping agent waits, once its jobs have
+	// ended, until the server has their results.
+	defaultStopLimit = 5 * time.Second
 	// shutdownGrace bounds the grace that jobs get when the agent is told to stop.
 	shutdownGrace = 10 * time.Second
 )
@@ -58,6 +59,13 @@ type Config struct {
 	Facts       Facts
 	Environment []string // what jobs inherit, as NAME=value
 	Logger      *slog.Logger
+
+	// FirstSuspect is the silence after which a session is given up until the
+	// server has named another; 0 is 12 s.
+	FirstSuspect time.Duration
+	// StopLimit is how long a stopping agent waits for the server to take the
+	// results of its jobs; 0 is 5 s.
+	StopLimit time.Duration
 }
 
 // ErrSuperseded ends an agent whose key another one uses.
@@ -106,6 +114,8 @@ func Open(config Config, host *process.Host) (*Agent, error) {
 		changed:     make(chan struct{}, 1),
 		orphanAfter: defaultOrphanAfter,
 	}
+	a.config.FirstSuspect = cmp.Or(config.FirstSuspect, defaultSuspect)
+	a.config.StopLimit = cmp.Or(config.StopLimit, defaultStopLimit)
 	rand.Read(a.instance[:])
 	var err error
 	if a.address, err = link.Address(config.Server); err != nil {
@@ -182,8 +192,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	return err
 }
 
-// shutdown waits for the end of ctx; then jobs are stopped with grace, and the
-// work after some time, whether or not the server has heard of their ends.
+// shutdown waits for the end of ctx; then jobs are stopped with grace, and when
+// they have ended the server gets some time to take their results.
 func (a *Agent) shutdown(ctx, work context.Context, cancel context.CancelFunc) {
 	select {
 	case <-ctx.Done():
@@ -192,11 +202,23 @@ func (a *Agent) shutdown(ctx, work context.Context, cancel context.CancelFunc) {
 	}
 	a.config.Logger.Info("stopping: jobs get some time to end")
 	a.drain()
-	grace := a.stopAll(shutdownGrace, "the worker was stopped")
-	timer := time.NewTimer(grace + process.DrainLimit + shutdownLimit)
-	defer timer.Stop()
+	a.stopAll(shutdownGrace, "the worker was stopped")
+	// Output that nobody takes can hold up the end of a job beyond its grace.
+	last := time.NewTimer(shutdownGrace + 2*process.DrainLimit)
+	defer last.Stop()
+	for _, at := range a.held() {
+		select {
+		case <-at.Ended():
+		case <-last.C:
+			cancel()
+		case <-work.Done():
+			return
+		}
+	}
+	results := time.NewTimer(a.config.StopLimit)
+	defer results.Stop()
 	select {
-	case <-timer.C:
+	case <-results.C:
 		cancel()
 	case <-work.Done():
 	}

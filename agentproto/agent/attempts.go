@@ -205,16 +205,13 @@ func (a *Agent) drained() bool {
 	return a.draining && len(a.attempts) == 0
 }
 
-// stopAll stops all attempts, each with its own grace but at most limit, and
-// returns the longest.
-func (a *Agent) stopAll(limit time.Duration, detail string) (longest time.Duration) {
+// stopAll stops all attempts, each with its own grace but at most limit.
+func (a *Agent) stopAll(limit time.Duration, detail string) {
 	for _, at := range a.held() {
 		stop := at.StopBy(attempt.ByWorker)
 		stop.Grace, stop.Detail = min(stop.Grace, limit), detail
-		longest = max(longest, stop.Grace)
 		at.Cancel(stop)
 	}
-	return longest
 }
 
 // abandon stops what is left when the agent itself ends: nobody will hear of it.

@@ -358,6 +358,7 @@ func startAgent(t *testing.T, d *double, change ...func(*agent.Config)) *running
 		Server: d.url(), Token: d.token(), StateDir: t.TempDir(),
 		Environment: []string{"PATH=/usr/bin:/bin", "HOME=/root", "HODEI_WORKER_TOKEN=secret"},
 		Logger:      slog.New(slog.DiscardHandler),
+		StopLimit:   time.Millisecond, // unless a test asks for it, nobody takes results at the end
 	}
 	for _, c := range change {
 		c(&config)
@@ -381,8 +382,10 @@ func startAgent(t *testing.T, d *double, change ...func(*agent.Config)) *running
 func (r *runningAgent) ended() error {
 	r.t.Helper()
 	select {
-	case err := <-r.done:
-		close(r.done)
+	case err, first := <-r.done:
+		if first {
+			close(r.done)
+		}
 		return err
 	case <-time.After(patience):
 		r.t.Error("the agent did not end")

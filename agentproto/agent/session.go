@@ -69,7 +69,7 @@ type told struct {
 func (a *Agent) session(work context.Context) (live bool, err error) {
 	ctx, cancel := context.WithCancelCause(work)
 	defer cancel(nil)
-	s := &session{agent: a, suspect: defaultSuspect, told: map[outbox.Key]*told{}}
+	s := &session{agent: a, suspect: a.config.FirstSuspect, told: map[outbox.Key]*told{}}
 	s.silence = time.AfterFunc(s.suspect, func() { cancel(errSilent) })
 	defer s.silence.Stop()
 	conn, err := link.Dial(a.address, a.pin)
@@ -207,6 +207,7 @@ func (s *session) begin(w *agentprotov1.Welcome) error {
 		a.mu.Unlock()
 	}
 	s.suspect, s.heartbeat = time.Duration(w.GetSuspectNs()), time.Duration(w.GetHeartbeatNs())
+	s.silence.Reset(s.suspect)
 	a.judgeAll(w.GetVerdicts())
 	a.outbox.SetWindow(w.GetWindowAttemptBytes(), w.GetWindowSessionBytes())
 	return nil
