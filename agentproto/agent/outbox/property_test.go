@@ -95,7 +95,7 @@ func TestWhatIsReceivedIsWhatWasWritten(t *testing.T) {
 						next++
 					}
 					if len(written[outbox.Stdout])+len(written[outbox.Stderr])+len(p) > outbox.AttemptBytes/2 {
-						t.Skip("a test of its own shows what a full box does")
+						return // a test of its own shows what a full box does
 					}
 					if _, err := b.Writer(tag).Write(p); err != nil {
 						t.Fatal(err)
