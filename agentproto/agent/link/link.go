@@ -98,7 +98,6 @@ func Dial(address string, pin Pin) (*grpc.ClientConn, error) {
 		grpc.WithInitialWindowSize(streamWindow),
 		grpc.WithInitialConnWindowSize(connectionWindow),
 		grpc.WithReadBufferSize(ioBuffer),
-		grpc.WithSharedWriteBuffer(true),
 	)
 }
 
