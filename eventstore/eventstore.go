@@ -28,7 +28,8 @@ type Revision uint64
 type StreamID string
 
 // EventID identifies an event for ever: a UUIDv7. The ids of one append are
-// consecutive (see [EventID.Next]); the first is the append's key.
+// consecutive (see [EventID.Next]); the first is the append's key, and its last 16
+// bits are 0 (see [NewEventID]), so that no id can belong to two appends.
 type EventID [16]byte
 
 // Hash is a link of the record chain.

@@ -150,6 +150,7 @@ func TestValidate(t *testing.T) {
 		{"no type", one("a", Event{ID: id}), "event type"},
 		{"a type too long", one("a", Event{ID: id, Type: strings.Repeat("T", MaxEventType+1)}), "event type"},
 		{"no id", one("a", Event{Type: "T"}), "not a UUID"},
+		{"an id from the middle of an append first", one("a", event(1)), "count its events from 0"},
 		{"ids with a gap", one("a", event(0), event(2)), "consecutive"},
 		{"too much data", one("a", Event{ID: id, Type: "T", Data: make([]byte, MaxAppendBytes)}), "bytes"},
 		{"too many events", one("a", make([]Event, MaxEventsAppend+1)...), "1025 events"},

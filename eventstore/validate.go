@@ -100,6 +100,9 @@ func named(batches []Batch, s StreamID) bool {
 
 func (a Append) validateEvents() error {
 	want := a.FirstID()
+	if want[14] != 0 || want[15] != 0 { // else an id could be used twice: as a first one, and within another append
+		return invalid(a.Batches[0].Stream, "the last 16 bits of an append's first event id count its events from 0, it is %s", want)
+	}
 	for _, b := range a.Batches {
 		for i := range b.Events {
 			e := &b.Events[i]

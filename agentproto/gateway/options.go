@@ -33,7 +33,6 @@ func ServerOptions(c *tls.Config) []grpc.ServerOption {
 		grpc.InitialConnWindowSize(windowConn),
 		grpc.ReadBufferSize(bufferRead),
 		grpc.WriteBufferSize(bufferWrite),
-		grpc.SharedWriteBuffer(true),
 		grpc.ConnectionTimeout(connectionTime),
 		// Heartbeats are messages, because proxies don't pass pings on. An agent or
 		// a proxy that pings nevertheless is not sent away for it.

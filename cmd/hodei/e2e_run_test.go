@@ -321,3 +321,26 @@ func TestOneServerAFolder(t *testing.T) {
 	}
 	_ = c.cmd.Process.Signal(syscall.SIGTERM)
 }
+
+// A log without its keys is not served: with new keys its workers could not come
+// back. Nothing is changed, so putting the keyring back is enough.
+func TestALogWithoutItsKeysIsRefused(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	c.kill()
+	ring := filepath.Join(c.dir, "data.keyring")
+	if err := os.Rename(ring, ring+".away"); err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.cli("server", "--data", filepath.Join(c.dir, "data"), "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "keyring") || !strings.Contains(string(out), "is missing") {
+		t.Errorf("without its keyring: %v: %s", err, out)
+	}
+	if err := os.Rename(ring+".away", ring); err != nil {
+		t.Fatal(err)
+	}
+	c.start()
+	if _, stderr, code := c.hodei("run", "--", "true"); code != 0 {
+		t.Errorf("with its keyring again: %s", stderr)
+	}
+}

@@ -77,7 +77,7 @@ func system(source string) commands.Caller { return commands.Caller{Actor: "syst
 func serve(ctx context.Context, c *serverConfig, logger *slog.Logger, started func(context.Context, *parts) (func(context.Context) error, error)) (err error) {
 	p := &parts{config: *c, logger: logger}
 	defer func() { err = errors.Join(err, p.close()) }()
-	if err := p.listen(); err != nil {
+	if err := p.listen(ctx); err != nil {
 		return err
 	}
 	if err := p.open(ctx); err != nil {
@@ -127,11 +127,12 @@ func ended(ctx context.Context, err error) error {
 }
 
 // listen takes the addresses first: a second server fails here, at once.
-func (p *parts) listen() (err error) {
-	if p.http, err = net.Listen("tcp", p.config.HTTP); err != nil {
+func (p *parts) listen(ctx context.Context) (err error) {
+	var l net.ListenConfig
+	if p.http, err = l.Listen(ctx, "tcp", p.config.HTTP); err != nil {
 		return cannotListen("--http", p.config.HTTP, err)
 	}
-	if p.grpc, err = net.Listen("tcp", p.config.GRPC); err != nil {
+	if p.grpc, err = l.Listen(ctx, "tcp", p.config.GRPC); err != nil {
 		return cannotListen("--grpc", p.config.GRPC, err)
 	}
 	return nil
@@ -151,6 +152,9 @@ func (p *parts) open(ctx context.Context) (err error) {
 	p.fresh = errors.Is(err, fs.ErrNotExist)
 	if err := os.MkdirAll(p.config.Data, 0o700); err != nil {
 		return &exitError{code: exitRefused, err: fmt.Errorf("cannot make the data folder: %w", err), help: "name another: --data DIR"}
+	}
+	if err := p.keysThere(); err != nil {
+		return err
 	}
 	if p.keys, err = keyring.OpenFile(p.config.Data+".keyring", p.config.KeyFile); err != nil {
 		return &exitError{code: exitRefused, err: err, help: "the keys lie beside the data folder: " + p.config.Data + ".keyring and " + p.config.KeyFile}
@@ -184,6 +188,19 @@ func (p *parts) open(ctx context.Context) (err error) {
 	}
 	p.authority, err = authority.Open(ctx, authority.Config{Keyring: p.keys, CertFile: p.config.TLSCert, KeyFile: p.config.TLSKey})
 	return err
+}
+
+// keysThere refuses a log whose keys are gone: with new ones its workers could
+// not come back and what was encrypted could not be read.
+func (p *parts) keysThere() error {
+	ring, events := p.config.Data+".keyring", filepath.Join(p.config.Data, "events")
+	_, ringErr := os.Stat(ring)
+	_, logErr := os.Stat(events)
+	if !errors.Is(ringErr, fs.ErrNotExist) || logErr != nil {
+		return nil
+	}
+	return &exitError{code: exitRefused, err: fmt.Errorf("the keyring %s is missing, though there is a log in %s", ring, events),
+		help: "put the keyring back from its backup; to begin anew, move the data folder away"}
 }
 
 // prepare waits until the World is whole, and records that the server is here.

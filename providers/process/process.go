@@ -89,7 +89,7 @@ func (p *Provider) Launch(ctx context.Context, l providers.Launch) (handle strin
 	if err := os.WriteFile(token, []byte(l.Token), 0o600); err != nil {
 		return "", fmt.Errorf("cannot start worker %s: %w", l.Name, err)
 	}
-	cmd := exec.Command(binary, arguments(dir, l)...)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), binary, arguments(dir, l)...)
 	cmd.Env = append(environment(os.Environ()), "HODEI_SERVER_URL="+l.ServerURL, "HODEI_WORKER_TOKEN_FILE="+token)
 	cmd.Dir = dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

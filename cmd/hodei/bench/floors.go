@@ -64,7 +64,7 @@ func floorFork(ctx context.Context, r *Run) error {
 	for range runtime.NumCPU() {
 		all.Go(func() {
 			for next.Add(1) <= n && ctx.Err() == nil {
-				if err := runInTerminal(); err != nil {
+				if err := runInTerminal(ctx); err != nil {
 					failed.Store(&err)
 					return
 				}
@@ -79,8 +79,8 @@ func floorFork(ctx context.Context, r *Run) error {
 	return ctx.Err()
 }
 
-func runInTerminal() error {
-	cmd := exec.Command("sh", "-c", "true")
+func runInTerminal(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, "sh", "-c", "true")
 	f, err := pty.Start(cmd)
 	if err != nil {
 		return err

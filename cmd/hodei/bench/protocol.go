@@ -48,7 +48,7 @@ func overProtocol(ctx context.Context, r *Run, k *core, dir string, logs *joblog
 	table := telemetry.New()
 	g := gateway.New(gateway.Config{Commands: k.commands, Runner: k.runner, Store: k.store, JobLog: logs, Telemetry: table, Authority: ca,
 		Logger: slog.New(slog.DiscardHandler)})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
