@@ -70,6 +70,12 @@ func sleeps(s source) []int {
 	return lines
 }
 
+// isRapid tells a use of package rapid, whose Skip only asks for other values.
+func isRapid(n *ast.SelectorExpr) bool {
+	x, ok := n.X.(*ast.Ident)
+	return ok && x.Name == "rapid"
+}
+
 // skippers are the functions of a test file that skip a test without looking at
 // one of the reasons that count.
 func skippers(s source) []*ast.FuncDecl {
@@ -84,7 +90,7 @@ func skippers(s source) []*ast.FuncDecl {
 			switch n := n.(type) {
 			case *ast.SelectorExpr:
 				skips = skips || slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, n.Sel.Name)
-				reason = reason || n.Sel.Name == "Short"
+				reason = reason || n.Sel.Name == "Short" || isRapid(n)
 			case *ast.BasicLit:
 				reason = reason || n.Value == strconv.Quote(requireAll) || n.Value == strconv.Quote(longTests)
 			}

@@ -8,8 +8,9 @@ import (
 )
 
 // imports holds packages to their rows: each has one, each row has a package,
-// each import is allowed by the row, nothing forbidden is linked, packages made
-// for tests are imported by tests alone, and each dependency has a row and a use.
+// each import is allowed by the row, each allowance is used, nothing forbidden is
+// linked, packages made for tests are imported by tests alone, and each
+// dependency has a row and a use.
 func imports(rows []Row, dependencies []Dependency, packages []Package) []Fault {
 	faults := pairs(rows, packages)
 	for _, p := range packages {
@@ -22,6 +23,11 @@ func imports(rows []Row, dependencies []Dependency, packages []Package) []Fault 
 				faults = append(faults, Fault{p.Path, text})
 			}
 		}
+		for _, token := range rows[i].May {
+			if !slices.ContainsFunc(p.Imports, func(path string) bool { return named([]string{token}, dependencies, path) != "" }) {
+				faults = append(faults, Fault{p.Path, fmt.Sprintf("its row (%s:%d) allows `%s`, which it does not import; take it out", housePage, rows[i].Line, token)})
+			}
+		}
 		for _, path := range p.Linked {
 			if token := named(rows[i].Never, dependencies, path); token != "" {
 				faults = append(faults, Fault{p.Path, fmt.Sprintf("links %s, and its row (%s:%d) says never `%s`; find the way with: go mod why, go list -deps",
@@ -29,7 +35,8 @@ func imports(rows []Row, dependencies []Dependency, packages []Package) []Fault 
 			}
 		}
 	}
-	return append(faults, unused(dependencies, packages)...)
+	faults = append(faults, unused(dependencies, packages)...)
+	return append(faults, meaningless(rows, dependencies, packages)...)
 }
 
 // pairs finds packages without a row and rows without a package.
@@ -100,6 +107,25 @@ func unused(dependencies []Dependency, packages []Package) []Fault {
 		})
 		if !used {
 			faults = append(faults, Fault{d.Name, fmt.Sprintf("has a row (%s:%d) but no package imports %s", dependenciesPage, d.Line, d.Module)})
+		}
+	}
+	return faults
+}
+
+// meaningless finds words of the last column that name nothing there is, and so
+// would forbid nothing.
+func meaningless(rows []Row, dependencies []Dependency, packages []Package) []Fault {
+	var faults []Fault
+	for _, r := range rows {
+		for _, token := range r.Never {
+			known := slices.ContainsFunc(packages, func(p Package) bool {
+				return matches(token, p.Path) || slices.ContainsFunc(p.Linked, func(path string) bool {
+					return named([]string{token}, dependencies, path) != ""
+				})
+			})
+			if !known {
+				faults = append(faults, Fault{r.Package, fmt.Sprintf("its row (%s:%d) says never `%s`, which names nothing there is", housePage, r.Line, token)})
+			}
 		}
 	}
 	return faults
