@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,7 +31,7 @@ optional: then absent means not known.
 func isEvent(m message) bool { return strings.HasPrefix(m.comment, m.name+": ") }
 
 // events makes the dictionary of events; parts of events stand at the end.
-func events(root string) (string, error) {
+func events(_ context.Context, root string) (string, error) {
 	var page, parts strings.Builder
 	page.WriteString(notice + eventsIntro)
 	for _, chapter := range chapters {
@@ -66,7 +67,7 @@ Every message between an agent and a server, generated from the protocol's file.
 `
 
 // workerMessages makes the reference of the worker protocol's messages.
-func workerMessages(root string) (string, error) {
+func workerMessages(_ context.Context, root string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(root, "agentproto/v1/worker.proto"))
 	if err != nil {
 		return "", err

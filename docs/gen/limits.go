@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"go/ast"
 	"go/format"
 	"go/parser"
@@ -28,7 +29,7 @@ says so in its own help; the rest is fixed. Ki, Mi and Gi are powers of 1,024.
 `
 
 // limits makes the list of all constants that limit something.
-func limits(root string) (string, error) {
+func limits(_ context.Context, root string) (string, error) {
 	files, err := goFiles(root)
 	if err != nil {
 		return "", err
