@@ -149,6 +149,9 @@ func (s *session) hear() {
 // afterwards.
 func (s *session) close() error {
 	cause := context.Cause(s.ctx)
+	if errors.Is(cause, context.Canceled) {
+		cause = errClosed // by the agent, or with its connection
+	}
 	if errors.Is(cause, errReplaced) {
 		s.farewell()
 	}
@@ -225,7 +228,7 @@ func (s *session) receive() {
 			if errors.Is(err, io.EOF) || status.Code(err) == codes.Canceled {
 				err = errClosed
 			}
-			s.end(fmt.Errorf("%w", err))
+			s.end(err)
 			return
 		}
 		s.hear()

@@ -173,6 +173,7 @@ func TestTheWindow(t *testing.T) {
 		sent += uint64(len(piece))
 	}
 	r.session.Say(t, &pb.Result{Ref: r.ref, Outcome: "succeeded", ExitCode: new(int32), EndOffset: sent})
+	gatewaytest.Next(t, r.session, resultAck)
 	r.status(t, job.Succeeded)
 	if end, ok := r.server.JobLog.Ended(r.key); !ok || end != sent {
 		t.Errorf("the log ended at %d, %t", end, ok)

@@ -24,6 +24,7 @@ import (
 	"github.com/hodei-jobs/hodei/commands"
 	"github.com/hodei-jobs/hodei/eventstore/embedded"
 	"github.com/hodei-jobs/hodei/eventstore/keyring"
+	"github.com/hodei-jobs/hodei/eventstore/wal"
 	"github.com/hodei-jobs/hodei/projections"
 	"github.com/hodei-jobs/hodei/projections/joblog"
 	"github.com/hodei-jobs/hodei/projections/telemetry"
@@ -38,6 +39,7 @@ type Options struct {
 	AdmitRate int           // handshakes a second; as many as come
 	Suspect   time.Duration // silence after which a session ends; that of the gateway
 	Handshake time.Duration // from the call to Welcome; that of the gateway
+	LogFiles  wal.Files     // what job logs do to their disk; the disk
 	Logger    *slog.Logger  // nil discards
 }
 
@@ -92,7 +94,7 @@ func (s *Server) open(t testing.TB) {
 	}
 	s.Store, _, err = embedded.Open(t.Context(), embedded.Config{Dir: filepath.Join(s.Dir, "events"), Logger: s.Logger, ReserveBytes: -1})
 	must()
-	s.JobLog, err = joblog.Open(filepath.Join(s.Dir, "logs"), joblog.Options{Logger: s.Logger})
+	s.JobLog, err = joblog.Open(filepath.Join(s.Dir, "logs"), joblog.Options{Logger: s.Logger, Files: s.LogFiles})
 	must()
 	s.keys, err = keyring.OpenFile(filepath.Join(s.Dir, "keyring"), filepath.Join(s.Dir, "keyring.key"))
 	must()
