@@ -98,6 +98,8 @@ func guard(o options) int {
 
 // run is the agent.
 func run(o options) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer stop()
 	debug.SetMemoryLimit(memoryLimit)
 	if err := process.Harden(); err != nil {
 		return complain(err, exitFailed)
@@ -123,8 +125,6 @@ func run(o options) int {
 	if err != nil {
 		return complain(err, statusOf(err, exitUsage))
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	defer stop()
 	if err := a.Run(ctx); err != nil {
 		return complain(err, statusOf(err, exitFailed))
 	}

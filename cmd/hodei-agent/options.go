@@ -107,7 +107,9 @@ func parseCPU(s string) (milli uint64, err error) {
 	} else {
 		var cpus float64
 		cpus, err = strconv.ParseFloat(digits, 64)
-		milli = uint64(max(0, min(cpus, math.MaxUint32)) * 1000)
+		if cpus > 0 { // which NaN is not
+			milli = uint64(min(cpus, math.MaxUint32) * 1000)
+		}
 	}
 	if err != nil || milli == 0 {
 		return 0, errors.New("a number of CPUs looks like 2, 0.5 or 500m")

@@ -201,9 +201,14 @@ func TestAnAgentThatHangsIsEndedByForce(t *testing.T) {
 func agentUnder(t *testing.T, guard int) (agent int) {
 	t.Helper()
 	eventually(t, "guard and agent run", func() bool {
-		children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", guard, guard))
-		_, err := fmt.Sscan(string(children), &agent)
-		return err == nil
+		lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", guard))
+		for _, list := range lists {
+			children, _ := os.ReadFile(list)
+			if _, err := fmt.Sscan(string(children), &agent); err == nil {
+				return true
+			}
+		}
+		return false
 	})
 	return agent
 }

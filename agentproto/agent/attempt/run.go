@@ -11,6 +11,7 @@ import (
 
 	"github.com/hodei-jobs/hodei/agentproto/agent/outbox"
 	"github.com/hodei-jobs/hodei/agentproto/agent/process"
+	"github.com/hodei-jobs/hodei/agentproto/agent/workspace"
 	agentprotov1 "github.com/hodei-jobs/hodei/agentproto/v1"
 )
 
@@ -61,7 +62,7 @@ func (a *Attempt) run(ctx context.Context) {
 		defer timer.Stop()
 	}
 	result := &agentprotov1.Result{Ref: a.Ref(), Outcome: stateSucceeded}
-	folder := a.work(result)
+	folder, taken := a.work(result)
 	a.box.Close()
 	result.EndedAtNs, result.TookNs = time.Now().UnixNano(), int64(time.Since(begin))
 	result.EndOffset = a.box.Written()
@@ -72,24 +73,24 @@ func (a *Attempt) run(ctx context.Context) {
 	a.result = result
 	a.mu.Unlock()
 	a.parts.Changed()
-	if folder != "" {
+	if taken {
 		a.parts.Workspaces.Release(ctx, folder)
 	}
 }
 
 // work takes a workspace and does the steps in it, if the attempt may run at all.
-func (a *Attempt) work(result *agentprotov1.Result) (folder string) {
+func (a *Attempt) work(result *agentprotov1.Result) (folder workspace.Folder, taken bool) {
 	if e, stopped := a.stopEnding(); stopped {
 		fail(result, e)
-		return ""
+		return folder, false
 	}
 	folder, err := a.parts.Workspaces.Take()
 	if err != nil {
 		fail(result, ending{state: stateFailed, cause: causeOf(err), detail: err.Error()})
-		return ""
+		return folder, false
 	}
-	a.steps(folder, result)
-	return folder
+	a.steps(folder.Path, result)
+	return folder, true
 }
 
 func causeOf(err error) string {

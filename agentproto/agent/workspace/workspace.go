@@ -1,6 +1,7 @@
 // Package workspace gives each attempt an empty folder of its own. Making and
 // removing folders costs more than starting a process, so both happen beside the
-// jobs: a few folders lie ready, and used ones are removed behind.
+// jobs: a few folders lie ready, and used ones are removed behind. One that its
+// job didn't touch in any way is given out again.
 package workspace
 
 import (
@@ -12,20 +13,36 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
+	"syscall"
+	"time"
 )
 
 const (
 	readyFolders = 8   // made ahead
+	againFolders = 64  // untouched ones, to be given out again
 	usedFolders  = 256 // wait to be removed; Release waits when there are more
 	folderMode   = 0o700
+	// settled is how old a folder must be when it is given out for its time of
+	// change to tell whether it was changed later: file systems count in steps.
+	settled = 20 * time.Millisecond
 )
+
+// Folder is a workspace.
+type Folder struct {
+	Path string // absolute
+
+	name  string
+	made  syscall.Timespec // the kernel's time of its last change, which nobody can set
+	fresh bool             // given out too young for that to tell anything
+}
 
 // Pool makes workspaces below one folder, which is its own alone. It is safe for
 // concurrent use.
 type Pool struct {
 	root  *os.Root
 	last  atomic.Uint64
-	ready chan string
+	ready chan Folder
+	again chan Folder
 	used  chan string
 	old   []string // what lay there at Open
 }
@@ -47,7 +64,8 @@ func Open(folder string) (*Pool, error) {
 	}
 	return &Pool{
 		root:  root,
-		ready: make(chan string, readyFolders),
+		ready: make(chan Folder, readyFolders),
+		again: make(chan Folder, againFolders),
 		used:  make(chan string, usedFolders),
 		old:   old,
 	}, nil
@@ -76,12 +94,12 @@ func (p *Pool) Run(ctx context.Context) {
 // makeAll keeps folders ready. When it can't make one, Take will, and tell why.
 func (p *Pool) makeAll(ctx context.Context) {
 	for {
-		name, err := p.make()
+		folder, err := p.make()
 		if err != nil {
 			return
 		}
 		select {
-		case p.ready <- name:
+		case p.ready <- folder:
 		case <-ctx.Done():
 			return
 		}
@@ -105,40 +123,80 @@ func (p *Pool) removeAll(ctx context.Context) {
 	}
 }
 
-// Take gives the absolute path of an empty folder.
-func (p *Pool) Take() (string, error) {
-	select {
-	case name := <-p.ready:
-		return p.path(name), nil
-	default:
-	}
-	name, err := p.make()
+// Take gives an empty folder.
+func (p *Pool) Take() (Folder, error) {
+	folder, err := p.take()
 	if err != nil {
-		return "", fmt.Errorf("cannot make a workspace: %w", err)
+		return Folder{}, fmt.Errorf("cannot make a workspace: %w", err)
 	}
-	return p.path(name), nil
+	folder.fresh = time.Since(time.Unix(folder.made.Unix())) < settled
+	return folder, nil
 }
 
-// Release gives a folder back to be removed, once nothing uses it any more.
-func (p *Pool) Release(ctx context.Context, path string) {
+func (p *Pool) take() (Folder, error) {
 	select {
-	case p.used <- filepath.Base(path):
+	case folder := <-p.again:
+		return folder, nil
+	default:
+	}
+	select {
+	case folder := <-p.ready:
+		return folder, nil
+	default:
+		return p.make()
+	}
+}
+
+// Release gives a folder back, once nothing uses it any more: to be given out
+// again, or to be removed.
+func (p *Pool) Release(ctx context.Context, folder Folder) {
+	if p.untouched(folder) {
+		select {
+		case p.again <- folder:
+			return
+		default:
+		}
+	}
+	select {
+	case p.used <- folder.name:
 	case <-ctx.Done(): // the next agent removes it
 	}
 }
 
+// untouched: whatever is done to a folder or in it, be it undone later, moves its
+// time of change.
+func (p *Pool) untouched(folder Folder) bool {
+	made, err := p.changed(folder.name)
+	return err == nil && !folder.fresh && made == folder.made
+}
+
+func (p *Pool) changed(name string) (syscall.Timespec, error) {
+	info, err := p.root.Lstat(name)
+	if err != nil {
+		return syscall.Timespec{}, err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return syscall.Timespec{}, errors.ErrUnsupported
+	}
+	return stat.Ctim, nil
+}
+
 // make takes the next number that is free; an earlier agent's may still lie there.
-func (p *Pool) make() (string, error) {
+func (p *Pool) make() (Folder, error) {
 	for {
 		name := strconv.FormatUint(p.last.Add(1), 10)
 		err := p.root.Mkdir(name, folderMode)
-		if !errors.Is(err, fs.ErrExist) {
-			return name, err
+		if errors.Is(err, fs.ErrExist) {
+			continue
 		}
+		if err != nil {
+			return Folder{}, err
+		}
+		made, err := p.changed(name)
+		return Folder{Path: filepath.Join(p.root.Name(), name), name: name, made: made}, err
 	}
 }
-
-func (p *Pool) path(name string) string { return filepath.Join(p.root.Name(), name) }
 
 // remove never follows a link out of the folder, whatever a job put there. What
 // a job made unreadable is opened up first.
