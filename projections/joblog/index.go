@@ -30,7 +30,7 @@ func (s spans) add(next span) spans {
 	return append(s, next)
 }
 
-// thin keeps at most bound spans, the first one always.
+// thin returns at most bound spans, the first one always, in the place of s.
 func (s spans) thin(bound int) spans {
 	for len(s) > bound {
 		kept := s[:0]

@@ -15,8 +15,8 @@
 //
 // Journals are kept whole: nothing removes them. When they exceed
 // [Options.WarnBytes] that is logged. The index of where an attempt's bytes lie
-// is in memory, about 100 bytes for a log that has ended and at most 64 KiB for
-// one that grows, and is read from the journals on opening.
+// is in memory, some 200 bytes for a log that has ended and at most 64 KiB for one
+// that grows; opening reads it from the journals' seals.
 package joblog
 
 import (
@@ -131,11 +131,10 @@ func Open(dir string, o Options) (*Log, error) {
 	for _, note := range recovered.Notes {
 		l.options.Logger.Warn("job logs: " + note)
 	}
-	l.journal = journal
+	l.journal, l.writer = journal, newWriter(l)
 	if err := l.load(); err != nil {
 		return nil, fmt.Errorf("cannot read job logs: %w", errors.Join(err, journal.Close(nil)))
 	}
-	l.writer = newWriter(l)
 	go l.writer.run()
 	return l, nil
 }

@@ -34,6 +34,8 @@ type writer struct {
 	blocks uint32 // in frame
 	marks  []mark
 	warned bool
+
+	journal contents // of the newest journal
 }
 
 // mark remembers what of an attempt is in a batch.
@@ -225,9 +227,10 @@ func (w *writer) write() (first uint64, err error) {
 
 func (w *writer) tryWrite() (first uint64, err error) {
 	if w.log.journal.Full(len(w.frame)) {
-		if err := w.log.journal.Roll([32]byte{}, nil); err != nil {
+		if err := w.log.journal.Roll([32]byte{}, w.journal.encode()); err != nil {
 			return 0, err
 		}
+		w.journal = contents{}
 	}
 	first = w.log.journal.Next()
 	if err := w.log.journal.Append(wal.Header{First: first, Count: w.blocks}, w.frame); err != nil {
@@ -239,6 +242,11 @@ func (w *writer) tryWrite() (first uint64, err error) {
 
 // settle says that a log's part of the batch is durable.
 func (w *writer) settle(m mark, entry uint64) {
+	p := part{key: m.a.key, first: m.first, end: m.durable, ended: m.end}
+	if m.durable > m.first {
+		p.spans = spans{{m.first, entry}}
+	}
+	w.journal.add(p)
 	rose, cost := m.a.settle(m.durable, span{m.first, entry}, m.end, w.log.share())
 	w.log.rings.Add(int64(cost))
 	if m.end {
