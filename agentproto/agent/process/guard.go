@@ -38,19 +38,12 @@ func Guard(g Guarded) (status int, err error) {
 		return 0, err
 	}
 	signals := make(chan os.Signal, 8) // as many as may come before the program runs
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	child, err := os.StartProcess("/proc/self/exe", g.Argv, &os.ProcAttr{
-		Env:   g.Env,
-		Files: append([]*os.File{h.null, os.Stdout, os.Stderr}, g.Files...),
-		Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM},
-	})
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGCHLD)
+	child, err := h.guard(g)
 	if err != nil {
-		return 0, fmt.Errorf("cannot start the guarded program: %w", err)
+		return 0, err
 	}
-	for _, f := range g.Files {
-		f.Close()
-	}
-	state, err := await(child, signals)
+	state, err := h.await(child, signals)
 	h.sweep(func(int, []*Process) (*Process, bool) { return nil, true })
 	if err != nil {
 		return 0, err
@@ -58,21 +51,49 @@ func Guard(g Guarded) (status int, err error) {
 	return exitStatus(state), nil
 }
 
-func await(child *os.Process, signals <-chan os.Signal) (*os.ProcessState, error) {
+// guard starts the program as a known child, so that no pass takes it for an
+// orphan.
+func (h *Host) guard(g Guarded) (*Process, error) {
+	h.starting.Lock()
+	defer h.starting.Unlock()
+	child, err := os.StartProcess("/proc/self/exe", g.Argv, &os.ProcAttr{
+		Env:   g.Env,
+		Files: append([]*os.File{h.null, os.Stdout, os.Stderr}, g.Files...),
+		Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM},
+	})
+	for _, f := range g.Files {
+		f.Close()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot start the guarded program: %w", err)
+	}
+	p := &Process{host: h, main: child, pid: child.Pid}
+	h.known[p.pid] = p
+	return p, nil
+}
+
+// await passes signals on until the program has ended. A guard that is the first
+// process of a container is given all orphans there, and reaps them.
+func (h *Host) await(p *Process, signals <-chan os.Signal) (*os.ProcessState, error) {
 	type end struct {
 		state *os.ProcessState
 		err   error
 	}
 	ended := make(chan end, 1)
 	go func() {
-		state, err := child.Wait()
+		state, err := p.main.Wait()
 		ended <- end{state, err}
 	}()
 	for {
 		select {
 		case s := <-signals:
-			_ = child.Signal(s) // it may have just ended
+			if s == syscall.SIGCHLD {
+				h.Trees() // which reaps what has ended
+				continue
+			}
+			_ = p.main.Signal(s) // it may have just ended
 		case e := <-ended:
+			h.forget(p)
 			return e.state, e.err
 		}
 	}

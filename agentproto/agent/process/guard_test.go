@@ -1,9 +1,11 @@
 package process_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -13,12 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hodei-jobs/hodei/agentproto/agent/process"
+	"github.com/hodei-jobs/hodei/agentproto/agent/procfs"
 )
 
 // guarded starts a guard with a program under it that runs a job with sleepers.
 func guarded(t *testing.T) (guard *os.Process, pid int, wait func() error, alive func() int) {
 	t.Helper()
-	seconds, alive := sleeper()
+	seconds, alive := sleeper(t)
 	script := strings.ReplaceAll("setsid SLEEP & (trap '' TERM; SLEEP) & env -i setsid SLEEP & echo ready; SLEEP", "SLEEP", "sleep "+seconds)
 	cmd, out := stage(t, "guard", "TEST_SCRIPT="+script)
 	if !out.Scan() {
@@ -55,6 +58,42 @@ func TestTheGuardPassesSignalsOn(t *testing.T) {
 	}
 }
 
+func TestAsTheFirstProcessOfAContainerTheGuardReapsOrphans(t *testing.T) {
+	cmd := exec.Command("unshare", "--pid", "--fork", "--mount-proc", os.Args[0])
+	cmd.Env = append(os.Environ(), stageVariable+"=guard", "TEST_SCRIPT=echo ready; exec sleep 1000")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if !bufio.NewScanner(out).Scan() {
+		cmd.Wait()
+		if os.Getenv("HODEI_REQUIRE_ALL") == "" {
+			t.Skip("no container can be made")
+		}
+		t.Fatal("the guarded program said nothing")
+	}
+	children, err := procfs.Children(cmd.Process.Pid)
+	if err != nil || len(children) != 1 {
+		t.Fatalf("children %v, %v", children, err)
+	}
+	guard := children[0]
+	enter := exec.Command("nsenter", "--target", strconv.Itoa(guard), "--pid", "--mount", "sh", "-c", "sleep 0.02 & exit 0")
+	if err := enter.Run(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, patience, "only the program is left", func() bool {
+		children, err := procfs.Children(guard)
+		return err == nil && len(children) == 1
+	})
+	unix.Kill(guard, unix.SIGTERM)
+	if err := cmd.Wait(); err == nil || err.Error() != fmt.Sprintf("exit status %d", process.ExitOfSignal+15) {
+		t.Errorf("ended with %v", err)
+	}
+}
+
 func TestWhenTheGuardIsKilledTheProgramIsAskedToEnd(t *testing.T) {
 	guard, pid, wait, _ := guarded(t)
 	guard.Kill()
@@ -74,8 +113,8 @@ func TestOutOfMemoryIsNamed(t *testing.T) {
 	for _, row := range []struct {
 		name, script, want string
 	}{
-		{"the main process", "exec python3 -c 'x = b\"x\" * (256 << 20)'", "out of memory"},
-		{"a child, whose shell lives", "python3 -c 'x = b\"x\" * (256 << 20)'; exit $?", "out of memory"},
+		{"the main process", "exec dd if=/dev/zero of=/dev/null bs=200M count=1", "out of memory"},
+		{"a child, whose shell lives", "dd if=/dev/zero of=/dev/null bs=200M count=1; exit $?", "out of memory"},
 		{"somebody else's KILL is not", "kill -KILL $$", "not"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

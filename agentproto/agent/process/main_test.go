@@ -118,13 +118,19 @@ func (l *lines) await(t *testing.T, wanted string) {
 }
 
 // sleeper gives a duration that no other process sleeps, and a count of those
-// that do.
-func sleeper() (seconds string, alive func() int) {
+// that do. What a test leaves of them is killed.
+func sleeper(t *testing.T) (seconds string, alive func() int) {
+	t.Helper()
 	sleepers.Lock()
 	defer sleepers.Unlock()
 	sleepers.n++
 	seconds = fmt.Sprintf("%d.%d", 10000+os.Getpid(), sleepers.n)
-	return seconds, func() int { return sleeping(seconds) }
+	t.Cleanup(func() {
+		for _, pid := range sleeping(seconds) {
+			unix.Kill(pid, unix.SIGKILL)
+		}
+	})
+	return seconds, func() int { return len(sleeping(seconds)) }
 }
 
 var sleepers struct {
@@ -132,15 +138,15 @@ var sleepers struct {
 	n int
 }
 
-func sleeping(seconds string) (n int) {
+func sleeping(seconds string) (found []int) {
 	pids, _ := procfs.Pids()
 	for _, pid := range pids {
 		line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
 		if err == nil && string(line) == "sleep\x00"+seconds+"\x00" {
-			n++
+			found = append(found, pid)
 		}
 	}
-	return n
+	return found
 }
 
 // eventually waits for a condition.

@@ -25,21 +25,36 @@ func signalName(signal syscall.Signal) string {
 	return signal.String() // a real-time signal
 }
 
-// Signal sends a signal to the main process's group and to every descendant that
-// has left its tree. It does nothing once the process has ended.
+// Signal sends a signal to all of the process: its main process's group, and
+// every descendant outside of that. It does nothing once the process has ended.
 func (p *Process) Signal(signal syscall.Signal) {
-	p.each(
-		func() {
-			_ = unix.Kill(-p.pid, signal)
-			_ = unix.Kill(-p.pid, unix.SIGCONT) // a stopped one would never hear it
-		},
-		func(orphan int) {
-			if stat, err := procfs.ReadStat(orphan); err != nil || stat.Group == p.pid {
-				return // heard it with its group; a second one often means "at once"
+	p.each(func(root int) {
+		for _, pid := range descendants(root) {
+			if pid == p.pid {
+				send(-p.pid, signal)
+				continue
 			}
-			_ = unix.Kill(orphan, signal)
-			_ = unix.Kill(orphan, unix.SIGCONT)
-		})
+			if stat, err := procfs.ReadStat(pid); err == nil && stat.Group != p.pid {
+				send(pid, signal) // else it heard with its group; a second time often means "at once"
+			}
+		}
+	})
+}
+
+// send also wakes who is stopped, who would never hear the signal.
+func send(pid int, signal syscall.Signal) {
+	_ = unix.Kill(pid, signal)
+	_ = unix.Kill(pid, unix.SIGCONT)
+}
+
+// descendants is a tree, root first.
+func descendants(root int) []int {
+	tree := []int{root}
+	for i := 0; i < len(tree); i++ {
+		children, _ := procfs.Children(tree[i]) // none if it has ended
+		tree = append(tree, children...)
+	}
+	return tree
 }
 
 // Kill ends the process with all its descendants at once; Wait then returns.
@@ -47,14 +62,12 @@ func (p *Process) Kill() {
 	p.mu.Lock()
 	p.killed = true
 	p.mu.Unlock()
-	p.each(
-		func() { killTree(p.pid, nil) },
-		func(orphan int) { killTree(orphan, nil) })
+	p.each(func(root int) { killTree(root, nil) })
 }
 
-// each calls main, then orphan for each descendant that has left the tree, while
-// none of their pids can become another's.
-func (p *Process) each(main func(), orphan func(pid int)) {
+// each calls f with the main process and each descendant that has left its tree,
+// while none of their pids can become another's.
+func (p *Process) each(f func(root int)) {
 	p.host.sweeping.Lock()
 	defer p.host.sweeping.Unlock()
 	p.mu.Lock()
@@ -63,11 +76,11 @@ func (p *Process) each(main func(), orphan func(pid int)) {
 		return
 	}
 	p.stopped = p.stopped || !p.over
-	main()
+	f(p.pid)
 	orphans, known := p.host.list()
 	for _, pid := range orphans {
 		if p.host.owner(pid, known) == p {
-			orphan(pid)
+			f(pid)
 		}
 	}
 }
