@@ -33,8 +33,9 @@ type charge struct {
 	key joblog.Key
 	ref *pb.AttemptRef
 
-	settled    bool // over, and stays only until a World says so too
-	accepted   bool // the agent has it, and did not exec it before Start
+	settled    bool      // over, and stays only until a World says so too
+	accepted   bool      // the agent has it, and did not exec it before Start
+	answerBy   time.Time // until then it must be accepted or refused
 	startTold  bool
 	cancelTold bool
 	stepsSeen  int
@@ -213,12 +214,14 @@ func (s *session) settle(c *charge) {
 	}
 }
 
-// forget drops an attempt as if this session had never known it.
+// forget drops an attempt as if this session had never known it, and has owe look
+// at it.
 func (s *session) forget(c *charge) {
 	s.settle(c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.charges, c.key)
+	poke(s.wake)
 }
 
 // fence settles an attempt that is not the worker's any more and makes the agent

@@ -20,7 +20,7 @@ const (
 // concerns chooses the events after which a worker may be owed something that
 // its own session has not caused.
 var concerns = eventstore.Filter{
-	Prefixes: []string{"job-", "worker-"},
+	Prefixes: []string{event.KindJob + "-", event.KindWorker + "-"},
 	Types: []string{
 		"JobBound", "JobCancelRequested", "JobCancelled", "JobTimedOut", "JobLost", "JobRequeued",
 		"WorkerDraining", "WorkerTerminated",
@@ -69,7 +69,7 @@ func (g *Gateway) wakeFor(before, now *projections.World, r *eventstore.Record) 
 	if err != nil {
 		return
 	}
-	if kind == "worker" {
+	if kind == event.KindWorker {
 		g.wake(which)
 		return
 	}
@@ -80,6 +80,7 @@ func (g *Gateway) wakeFor(before, now *projections.World, r *eventstore.Record) 
 	}
 }
 
+// wake wakes the worker's session, if it has one.
 func (g *Gateway) wake(worker id.ID) {
 	if s := g.sessions.get(worker); s != nil {
 		poke(s.wake)

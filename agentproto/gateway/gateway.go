@@ -44,6 +44,7 @@ const (
 
 	defaultSuspect   = 12 * time.Second
 	defaultHandshake = 10 * time.Second
+	defaultAnswer    = time.Minute
 
 	farewellLimit = time.Second      // for the last message of a session
 	commandLimit  = 30 * time.Second // for one command; it is tried again
@@ -70,6 +71,7 @@ type Config struct {
 	AdmitRate int              // handshakes let in a second; 0 is 200
 	Suspect   time.Duration    // silence after which a session ends; 0 is 12 s
 	Handshake time.Duration    // from a call to its Welcome; 0 is 10 s
+	Answer    time.Duration    // from an assignment to its answer; 0 is 1 minute
 }
 
 // Gateway implements WorkerServiceServer.
@@ -102,6 +104,9 @@ func New(c Config) *Gateway {
 	}
 	if c.Handshake <= 0 {
 		c.Handshake = defaultHandshake
+	}
+	if c.Answer <= 0 {
+		c.Answer = defaultAnswer
 	}
 	g := &Gateway{config: c, logger: c.Logger, admit: newAdmission(c.AdmitRate, defaultAdmitBurst)}
 	g.context, g.stop = context.WithCancelCause(context.Background())

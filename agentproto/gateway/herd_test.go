@@ -15,9 +15,9 @@ import (
 	"github.com/hodei-jobs/hodei/commands/scheduler"
 )
 
-// TestAHerdComesBack: all agents lose their server at once and return at once. In
+// TestAHerdComesBackInOrder: all agents lose their server at once and return at once. In
 // 15 s all are back; how evenly is TestAdmission's.
-func TestAHerdComesBack(t *testing.T) {
+func TestAHerdComesBackInOrder(t *testing.T) {
 	agents, rate := 300, 200
 	if os.Getenv("HODEI_LONG") != "" {
 		agents = 1000

@@ -28,10 +28,39 @@ func (s *session) owe() {
 		case <-s.ctx.Done():
 			return
 		}
-		if !s.compare(s.g.config.Runner.World(), pass) {
-			retry.Reset(owesRetry)
+		all := s.compare(s.g.config.Runner.World(), pass)
+		next, waits := s.unanswered(time.Now())
+		if !all {
+			next, waits = min(next, owesRetry), true
+		}
+		if retry.Stop(); waits {
+			retry.Reset(next)
 		}
 	}
+}
+
+// unanswered puts back what the agent has not answered in time, as if it had
+// refused it, and returns when to look again, if anything waits for an answer.
+func (s *session) unanswered(now time.Time) (next time.Duration, waits bool) {
+	s.mu.Lock()
+	var late []*charge
+	next = s.g.config.Answer
+	for _, c := range s.charges {
+		switch left := c.answerBy.Sub(now); {
+		case c.accepted || c.busy || c.settled:
+		case left <= 0:
+			late = append(late, c)
+		default:
+			next, waits = min(next, left), true
+		}
+	}
+	s.mu.Unlock()
+	for _, c := range late {
+		_ = s.push(c, func(_ context.Context, s *session, c *charge) error {
+			return s.giveBack(c, "no answer to the assignment", 0)
+		})
+	}
+	return next, waits
 }
 
 // compare goes through the worker's live attempts and through what the session
@@ -99,7 +128,7 @@ func (s *session) assign(k joblog.Key, pass uint64) bool {
 		return false
 	}
 	s.mu.Lock()
-	s.charges[k] = &charge{key: k, ref: message.Ref, pass: pass}
+	s.charges[k] = &charge{key: k, ref: message.Ref, pass: pass, answerBy: time.Now().Add(s.g.config.Answer)}
 	s.mu.Unlock()
 	s.tell(&pb.ServerMessage{Body: &pb.ServerMessage_Assign{Assign: message}})
 	return true

@@ -8,7 +8,6 @@ import (
 
 	pb "github.com/hodei-jobs/hodei/agentproto/v1"
 	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
-	"github.com/hodei-jobs/hodei/aggregates/fault"
 	"github.com/hodei-jobs/hodei/aggregates/job"
 	"github.com/hodei-jobs/hodei/commands"
 	"github.com/hodei-jobs/hodei/projections/joblog"
@@ -198,14 +197,14 @@ func (s *session) finish(c *charge, finish job.Finish, end uint64, request uint6
 	err := s.command(func(ctx context.Context) error {
 		return s.g.config.Commands.FinishJob(ctx, s.caller(request), c.key.Job, finish)
 	})
-	switch {
-	case !final(err):
+	if !final(err) {
 		return err
-	case err == nil, fault.KindOf(err) == fault.Refused:
+	}
+	if _, live := s.live(s.g.config.Runner.World(), c.key); live {
+		s.forget(c) // a result that can't be: owe ends the attempt, or assigns it anew
+	} else {
 		s.g.config.JobLog.Finish(c.key, end)
 		s.settle(c)
-	default:
-		s.forget(c) // it still runs by the log, and its worker has given it up: owe ends it
 	}
 	s.tell(resultAck(c.ref, err))
 	return nil

@@ -40,7 +40,7 @@ func TestRestartTable(t *testing.T) {
 		{"bound, and the agent runs it without permission: it is stopped", bound, pb.Phase_PHASE_RUNNING, false, false, 0, nil},
 		{"bound, and the agent has ended it without permission: that is dropped", bound, pb.Phase_PHASE_ENDED, false, false, 0, nil},
 		{"started, and the agent doesn't have it: it is lost", started, unlisted, false, false, 0, (*back).expectLost},
-		{"started, and the agent has only accepted it: it may start", started, pb.Phase_PHASE_ACCEPTED, true, true, 5, (*back).goOn},
+		{"started, and the agent has only accepted it: it may start", started, pb.Phase_PHASE_ACCEPTED, true, true, 5, (*back).expectStart},
 		{"started, and the agent runs it: it goes on", started, pb.Phase_PHASE_RUNNING, true, true, 5, (*back).goOn},
 		{"started, and the agent has its end: it reports it", started, pb.Phase_PHASE_ENDED, true, true, 5, (*back).goOn},
 		{"started, and the agent says nonsense: it is stopped", started, pb.Phase_PHASE_UNSPECIFIED, false, false, 0, (*back).expectLost},

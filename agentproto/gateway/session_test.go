@@ -250,6 +250,42 @@ func TestARefusedAssignmentGoesBack(t *testing.T) {
 	}
 }
 
+func TestAnAssignmentWithoutAnswerGoesBack(t *testing.T) {
+	server := gatewaytest.Start(t, gatewaytest.Options{Answer: 50 * time.Millisecond})
+	agent := gatewaytest.NewAgent(t, server)
+	session := agent.Connect(t)
+	j := server.Submit(t, anyJob)
+	ref := server.Bind(t, j, agent.Worker(t))
+	gatewaytest.Next(t, session, assign)
+	server.Until(t, "it waits again", func(w *projections.World) bool {
+		row, _ := w.Jobs.ByID(j)
+		return row.Status == job.Pending
+	})
+	session.Say(t, &pb.Accept{Ref: ref}) // too late
+	if c := gatewaytest.Next(t, session, cancelled); c.Reason != "fenced" {
+		t.Errorf("the agent is told %v", c)
+	}
+}
+
+// TestAResultWithoutPermission is refused, and the attempt, which is still bound,
+// is assigned again.
+func TestAResultWithoutPermission(t *testing.T) {
+	server := gatewaytest.Start(t, gatewaytest.Options{})
+	agent := gatewaytest.NewAgent(t, server)
+	session := agent.Connect(t)
+	ref := server.Bind(t, server.Submit(t, anyJob), agent.Worker(t))
+	gatewaytest.Next(t, session, assign)
+	session.Say(t, &pb.Result{Ref: ref, Outcome: "succeeded", ExitCode: new(int32)})
+	if got := gatewaytest.Next(t, session, resultAck); got.Refused == "" {
+		t.Error("it is taken")
+	}
+	if a := gatewaytest.Next(t, session, assign); a.Ref.Job != ref.Job || a.Ref.Attempt != 1 {
+		t.Errorf("assigned %v", a.Ref)
+	}
+	session.Say(t, &pb.Accept{Ref: ref})
+	gatewaytest.Next(t, session, start)
+}
+
 func TestDrain(t *testing.T) {
 	server := gatewaytest.Start(t, gatewaytest.Options{})
 	agent := gatewaytest.NewAgent(t, server)
@@ -286,7 +322,6 @@ func TestAnInventedOutcomeDoesNotKeepTheJobRunning(t *testing.T) {
 	if got := gatewaytest.Next(t, r.session, resultAck); got.Refused == "" {
 		t.Error("it is taken")
 	}
-	r.server.Bind(t, r.server.Submit(t, anyJob), r.agent.Worker(t)) // wakes the comparison
 	r.status(t, job.Lost)
 }
 

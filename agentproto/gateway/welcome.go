@@ -57,7 +57,10 @@ func (s *session) judge(ctx context.Context, world *projections.World, listed []
 		if v.Started, v.Reason = s.verdict(world, k, h.GetPhase()); v.Reason != "" {
 			continue
 		}
-		c := &charge{key: k, ref: v.Ref, accepted: true, startTold: v.Started}
+		c := &charge{
+			key: k, ref: v.Ref, accepted: true,
+			startTold: v.Started && h.GetPhase() != pb.Phase_PHASE_ACCEPTED, // else owe says it again
+		}
 		v.Have, err = s.takeLog(ctx, c)
 		if errors.Is(err, joblog.ErrEnded) || errors.Is(err, joblog.ErrFenced) {
 			v.Started, v.Reason = false, reasonFenced

@@ -39,6 +39,7 @@ type Options struct {
 	AdmitRate int           // handshakes a second; as many as come
 	Suspect   time.Duration // silence after which a session ends; that of the gateway
 	Handshake time.Duration // from the call to Welcome; that of the gateway
+	Answer    time.Duration // from an assignment to its answer; that of the gateway
 	LogFiles  wal.Files     // what job logs do to their disk; the disk
 	Logger    *slog.Logger  // nil discards
 }
@@ -105,7 +106,7 @@ func (s *Server) open(t testing.TB) {
 	s.Telemetry = telemetry.New()
 	s.Gateway = gateway.New(gateway.Config{
 		Commands: s.Commands, Runner: s.Runner, Store: s.Store, JobLog: s.JobLog, Telemetry: s.Telemetry,
-		Authority: s.Authority, Logger: s.Logger, AdmitRate: s.AdmitRate, Suspect: s.Suspect, Handshake: s.Handshake,
+		Authority: s.Authority, Logger: s.Logger, AdmitRate: s.AdmitRate, Suspect: s.Suspect, Handshake: s.Handshake, Answer: s.Answer,
 	})
 }
 
