@@ -44,7 +44,7 @@ var host = sync.OnceValue(func() *process.Host {
 // double is a server whose every message a test sends by hand.
 type double struct {
 	agentprotov1.UnimplementedWorkerServiceServer
-	t        *testing.T
+	t        testing.TB
 	listener net.Listener
 	server   *grpc.Server
 	pin      [32]byte
@@ -54,7 +54,7 @@ type double struct {
 
 // serverSession is the server's end of one stream.
 type serverSession struct {
-	t      *testing.T
+	t      testing.TB
 	token  string
 	hello  *agentprotov1.Hello
 	stream grpc.BidiStreamingServer[agentprotov1.AgentMessage, agentprotov1.ServerMessage]
@@ -70,7 +70,7 @@ type serverSession struct {
 	beats    []*agentprotov1.AgentBeat
 }
 
-func newDouble(t *testing.T) *double {
+func newDouble(t testing.TB) *double {
 	t.Helper()
 	d := &double{t: t, sessions: make(chan *serverSession, 16)}
 	d.pin, d.chain = authority(t)
@@ -101,7 +101,7 @@ func (d *double) token() string {
 }
 
 // authority makes a CA and a certificate of it.
-func authority(t *testing.T) ([32]byte, tls.Certificate) {
+func authority(t testing.TB) ([32]byte, tls.Certificate) {
 	t.Helper()
 	caKey, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -347,12 +347,12 @@ func (s *serverSession) run(job string, change func(*agentprotov1.Assign), scrip
 
 // runningAgent is an agent in this process.
 type runningAgent struct {
-	t    *testing.T
+	t    testing.TB
 	stop context.CancelFunc
 	done chan error
 }
 
-func startAgent(t *testing.T, d *double, change ...func(*agent.Config)) *runningAgent {
+func startAgent(t testing.TB, d *double, change ...func(*agent.Config)) *runningAgent {
 	t.Helper()
 	config := agent.Config{
 		Server: d.url(), Token: d.token(), StateDir: t.TempDir(),

@@ -2,7 +2,9 @@ package agent
 
 import (
 	"context"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/hodei-jobs/hodei/agentproto/agent/attempt"
@@ -126,18 +128,15 @@ func (s *session) sendResult(at *attempt.Attempt) error {
 // toldOf is what was said of an attempt. Attempts that are gone are forgotten
 // when there are many.
 func (s *session) toldOf(at *attempt.Attempt) *told {
-	if t := s.told[at.Key()]; t != nil {
+	if t := s.told[at]; t != nil {
 		return t
 	}
 	if len(s.told) > 2*maxAttempts {
-		for key := range s.told {
-			if s.agent.find(key) == nil {
-				delete(s.told, key)
-			}
-		}
+		held := s.agent.held()
+		maps.DeleteFunc(s.told, func(at *attempt.Attempt, _ *told) bool { return !slices.Contains(held, at) })
 	}
 	t := &told{}
-	s.told[at.Key()] = t
+	s.told[at] = t
 	return t
 }
 

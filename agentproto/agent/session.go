@@ -12,9 +12,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 
+	"github.com/hodei-jobs/hodei/agentproto/agent/attempt"
 	"github.com/hodei-jobs/hodei/agentproto/agent/credential"
 	"github.com/hodei-jobs/hodei/agentproto/agent/link"
-	"github.com/hodei-jobs/hodei/agentproto/agent/outbox"
 	agentprotov1 "github.com/hodei-jobs/hodei/agentproto/v1"
 )
 
@@ -52,7 +52,7 @@ type session struct {
 
 	// Owned by whoever sends: first the handshake, then the sender.
 	requests uint64
-	told     map[outbox.Key]*told
+	told     map[*attempt.Attempt]*told
 
 	mu      sync.Mutex
 	replies []*agentprotov1.Accept // not sent yet
@@ -69,7 +69,7 @@ type told struct {
 func (a *Agent) session(work context.Context) (live bool, err error) {
 	ctx, cancel := context.WithCancelCause(work)
 	defer cancel(nil)
-	s := &session{agent: a, suspect: a.config.FirstSuspect, told: map[outbox.Key]*told{}}
+	s := &session{agent: a, suspect: a.config.FirstSuspect, told: map[*attempt.Attempt]*told{}}
 	s.silence = time.AfterFunc(s.suspect, func() { cancel(errSilent) })
 	defer s.silence.Stop()
 	conn, err := link.Dial(a.address, a.pin)

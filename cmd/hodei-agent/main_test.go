@@ -19,6 +19,7 @@ const (
 	// What the agent is promised to be.
 	maxBinary     = 10_000_000
 	maxCompressed = 5_000_000
+	maxIdle       = 15 << 20 // proportional memory of guard and agent together
 
 	patience = 20 * time.Second
 )
@@ -110,7 +111,7 @@ func TestExitStatus(t *testing.T) {
 	}
 }
 
-func TestATokenFromTheEnvironmentLeavesIt(t *testing.T) {
+func TestAnIdleAgentIsLightAndHidesItsToken(t *testing.T) {
 	token := "e30." + base64.RawURLEncoding.EncodeToString([]byte(`{"pin":"`+strings.Repeat("ab", 32)+`"}`)) + ".SECRET"
 	state := t.TempDir()
 	cmd := command(t, []string{"HODEI_SERVER_URL=grpcs://127.0.0.1:1", "HODEI_WORKER_TOKEN=" + token, "AFTER=kept"}, "--state-dir", state)
@@ -132,6 +133,11 @@ func TestATokenFromTheEnvironmentLeavesIt(t *testing.T) {
 			t.Errorf("environment of the %s: %v, %q", name, err, environ)
 		}
 	}
+	if pss := memoryOf(t, guard) + memoryOf(t, agent); pss > maxIdle {
+		t.Errorf("guard and agent need %d kB, at most %d", pss>>10, maxIdle>>10)
+	} else {
+		t.Logf("guard and agent need %d kB", pss>>10)
+	}
 	if owner := ownerOf(t, fmt.Sprintf("/proc/%d/environ", agent)); owner != 0 {
 		t.Errorf("the agent's memory is open to its user %d", owner)
 	}
@@ -144,6 +150,19 @@ func TestATokenFromTheEnvironmentLeavesIt(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("TERM does not end it")
 	}
+}
+
+func memoryOf(t *testing.T, pid int) (bytes int) {
+	t.Helper()
+	smaps, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, pss, _ := strings.Cut(string(smaps), "\nPss:")
+	if _, err := fmt.Sscan(pss, &bytes); err != nil {
+		t.Fatal(err)
+	}
+	return bytes << 10
 }
 
 func ownerOf(t *testing.T, path string) uint32 {
