@@ -172,7 +172,8 @@ func (g *Gateway) Connect(stream pb.WorkerService_ConnectServer) error {
 		g.logger.Info("agent refused", "code", refused.Code, "reason", refused.Reason)
 		return refused.tell(stream)
 	case err != nil:
-		return status.Error(codes.Unavailable, err.Error())
+		g.logger.Warn("agent not let in", "error", err) // which it is not told: it may be anybody
+		return status.Error(codes.Unavailable, "the handshake did not succeed")
 	}
 	return s.run()
 }

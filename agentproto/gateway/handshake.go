@@ -91,6 +91,8 @@ type applicant struct {
 func (g *Gateway) handshake(stream pb.WorkerService_ConnectServer) (*session, error) {
 	ctx, cancel := context.WithTimeout(stream.Context(), g.config.Handshake)
 	defer cancel()
+	release := context.AfterFunc(g.context, cancel)
+	defer release()
 	if again, ok := g.admit.try(g.config.Clock()); !ok {
 		return nil, &refusal{Code: codeBusy, Reason: "many agents connect at once", Again: again}
 	}

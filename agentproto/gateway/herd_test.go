@@ -11,6 +11,7 @@ import (
 	"github.com/hodei-jobs/hodei/agentproto/gateway/authority"
 	"github.com/hodei-jobs/hodei/agentproto/gateway/dummy"
 	"github.com/hodei-jobs/hodei/agentproto/gateway/gatewaytest"
+	pb "github.com/hodei-jobs/hodei/agentproto/v1"
 	"github.com/hodei-jobs/hodei/commands"
 	"github.com/hodei-jobs/hodei/commands/scheduler"
 )
@@ -108,4 +109,30 @@ func BenchmarkLives(b *testing.B) {
 	}
 	swarm.WaitFor(ctx, uint64(b.N))
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "lives/s")
+}
+
+// BenchmarkChunks is log bytes of one attempt over the protocol, within its
+// window, until they are durable.
+func BenchmarkChunks(b *testing.B) {
+	server := gatewaytest.Start(b, gatewaytest.Options{})
+	agent := gatewaytest.NewAgent(b, server)
+	session := agent.Connect(b)
+	ref := server.Bind(b, server.Submit(b, anyJob), agent.Worker(b))
+	gatewaytest.Next(b, session, assign)
+	session.Say(b, &pb.Accept{Ref: ref})
+	gatewaytest.Next(b, session, start)
+	piece := make([]byte, 32<<10)
+	window := session.Welcome.WindowAttemptBytes
+	var sent, acked uint64
+	b.SetBytes(int64(len(piece)))
+	for b.Loop() {
+		for sent+uint64(len(piece)) > acked+window {
+			acked = gatewaytest.Next(b, session, ack).Have
+		}
+		session.Say(b, &pb.Chunk{Ref: ref, Tag: pb.Tag_TAG_STDOUT, Offset: sent, Data: piece})
+		sent += uint64(len(piece))
+	}
+	for acked < sent {
+		acked = gatewaytest.Next(b, session, ack).Have
+	}
 }

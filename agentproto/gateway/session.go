@@ -27,7 +27,8 @@ const (
 	maxCommands = 64  // of one session under way at once
 )
 
-// Why a session ended. The text before a colon is the reason in WorkerDisconnected.
+// Why a session ended. The texts of the first three are reasons in
+// WorkerDisconnected; others are an error.
 var (
 	errClosed   = errors.New("closed")
 	errSilent   = errors.New("silent")
