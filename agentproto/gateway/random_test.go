@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hodei-jobs/hodei/agentproto/gateway/gatewaytest"
 	pb "github.com/hodei-jobs/hodei/agentproto/v1"
@@ -18,7 +19,7 @@ func TestRandomMessages(t *testing.T) {
 	if os.Getenv("HODEI_LONG") != "" {
 		seeds = 1000
 	}
-	server := gatewaytest.Start(t, gatewaytest.Options{})
+	server := gatewaytest.Start(t, gatewaytest.Options{Suspect: time.Hour}) // the other says nothing meanwhile
 	victim := run(t, server, anyJob)
 	victim.session.Say(t, victim.chunk(0, "mine"))
 	gatewaytest.Next(t, victim.session, ack)
