@@ -78,8 +78,11 @@ func jobRow(j *wire.Job) []table.Cell {
 	if d, ok := ranFor(j); ok {
 		tookText = took(d)
 	}
-	if j.State == "succeeded" {
+	switch j.State {
+	case "succeeded":
 		why = ""
+	case "pending":
+		why = strings.TrimSuffix(j.Reason+": "+why, ": ")
 	}
 	try := max(j.Attempt, 1)
 	return []table.Cell{table.Text(j.ID), {State: j.State}, table.Text(j.Name), table.Text(j.Namespace), table.Text(j.WorkerName),

@@ -114,7 +114,7 @@ type viewer struct {
 	progress bool // tell of states, and cancel on Ctrl-C
 
 	out, errOut io.Writer
-	shown       string // the state line that stands, to be replaced
+	status      statusLine
 	cancelled   atomic.Bool
 	middle      bool // the output stands in the middle of a line
 }
@@ -123,6 +123,7 @@ type viewer struct {
 func (v *viewer) follow(ctx context.Context, id string, attempt uint32) (*wire.Job, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	v.status.w, v.status.style = v.app.stderr, v.app.err
 	if v.progress {
 		defer v.onInterrupt(ctx, id, stop)()
 	}
@@ -145,7 +146,7 @@ func (a *app) jobOutput(w io.Writer, s term.Style, raw bool) io.Writer {
 }
 
 func (v *viewer) log(p *wire.LogPiece) error {
-	v.clear()
+	v.status.clear()
 	w, b := v.out, p.Bytes()
 	if p.Stderr {
 		w = v.errOut
@@ -160,22 +161,15 @@ func (v *viewer) log(p *wire.LogPiece) error {
 	return nil
 }
 
-// state tells of a state, on a terminal in place of the one before.
+// state tells of a state: what comes before a job's output is replaced by what
+// comes next.
 func (v *viewer) state(j *wire.Job) {
-	if !v.progress || v.app.quiet || j.Terminal() {
-		return
-	}
-	line := v.stateLine(j)
-	if line == v.shown {
-		return
-	}
-	v.clear()
-	v.shown = line
 	switch {
-	case v.app.err.Terminal && j.State != "running":
-		fmt.Fprint(v.app.stderr, line)
+	case !v.progress || v.app.quiet || j.Terminal():
+	case j.State == "running":
+		v.status.print(v.stateLine(j))
 	default:
-		fmt.Fprintln(v.app.stderr, line)
+		v.status.replace(v.stateLine(j))
 	}
 }
 
@@ -191,35 +185,23 @@ func (v *viewer) stateLine(j *wire.Job) string {
 		return head + " on " + term.Escape(j.WorkerName)
 	case j.State == "bound":
 		return head + ": sent to " + term.Escape(j.WorkerName) + ", not yet started"
-	case j.Summary != "":
-		return head + ": waiting, " + term.Escape(j.Summary)
 	}
-	return head + ": waiting"
-}
-
-// clear takes the replaceable line off the terminal before anything else is written.
-func (v *viewer) clear() {
-	if v.app.err.Terminal && v.shown != "" && !strings.Contains(v.shown, " on ") {
-		fmt.Fprint(v.app.stderr, "\r\x1b[K")
+	wait := ": waiting, " + term.Escape(strings.TrimSuffix(j.Reason+": "+j.Summary, ": "))
+	if width := v.app.err.Width; width > 0 { // a line that wraps could not be replaced
+		wait = term.Cut(wait, max(width-term.Width(j.ID+name)-4, 0))
 	}
-	if v.shown != "" && v.app.err.Terminal {
-		v.shown = ""
-	}
+	return head + strings.TrimSuffix(wait, ", ")
 }
 
 func (v *viewer) lost(err error, _ time.Duration) {
 	if v.progress && !v.app.quiet {
-		v.clear()
-		if line := "connection lost, trying again: " + err.Error(); line != v.shown {
-			v.shown = line
-			fmt.Fprintln(v.app.stderr, line)
-		}
+		v.status.print("connection lost, trying again: " + err.Error())
 	}
 }
 
 // conclude writes how the job ended.
 func (v *viewer) conclude(j *wire.Job) {
-	v.clear()
+	v.status.clear()
 	if v.app.quiet {
 		return
 	}
@@ -257,9 +239,9 @@ func (v *viewer) onInterrupt(ctx context.Context, id string, leave func()) func(
 		case <-signals:
 		}
 		v.cancelled.Store(true)
-		fmt.Fprintf(v.app.stderr, "\ncancelling %s; Ctrl-C again leaves, the cancellation goes on\n", id)
+		v.status.print("cancelling " + id + "; Ctrl-C again leaves, the cancellation goes on")
 		if _, err := v.client.CancelJob(ctx, id, "interrupted"); err != nil && ctx.Err() == nil {
-			fmt.Fprintf(v.app.stderr, "cannot cancel %s: %v\n", id, err)
+			v.status.print(fmt.Sprintf("cannot cancel %s: %v", id, err))
 		}
 		select {
 		case <-ctx.Done():

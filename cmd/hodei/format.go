@@ -13,11 +13,13 @@ import (
 	"github.com/hodei-jobs/hodei/api/wire"
 )
 
-// took writes a duration in at most two units: 12.4s, 4m02s, 1h41m, 3d04h.
+// took writes a duration in at most two units: 12ms, 12.4s, 4m02s, 1h41m, 3d04h.
 func took(d time.Duration) string {
 	switch {
-	case d < 0:
+	case d <= 0:
 		return "0s"
+	case d < time.Second:
+		return fmt.Sprintf("%dms", max(d.Round(time.Millisecond).Milliseconds(), 1))
 	case d < 59950*time.Millisecond:
 		return strconv.FormatFloat(math.Round(d.Seconds()*10)/10, 'f', -1, 64) + "s"
 	case d < time.Hour:
