@@ -155,7 +155,7 @@ func (s *server) submitJobs(ctx context.Context, in *batchInput) (*batchOutput, 
 	d := json.NewDecoder(strings.NewReader(string(in.RawBody)))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&body); err != nil {
-		return nil, invalid("body", "it is not an object with the list jobs: "+err.Error(), nil)
+		return nil, invalid("body", "it must be an object with one field, the list jobs", nil)
 	}
 	if len(body.Jobs) == 0 || len(body.Jobs) > MaxBatch {
 		return nil, invalid("jobs", fmt.Sprintf("a batch has 1 to %d jobs, this has %d", MaxBatch, len(body.Jobs)), nil)

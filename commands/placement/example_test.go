@@ -281,7 +281,7 @@ func TestExplanations(t *testing.T) {
 		{"the only one that fits drains", []string{"job a 1cpu gpu=a10", "worker atlas 4cpu", "worker delta 4cpu gpu=a10 draining"},
 			NoMatch, "Only delta fits it, and it is draining. Place 1 of 1.", "like delta"},
 		{"the only ones that fit are cordoned", []string{"job a 1cpu", "worker atlas 4cpu cordoned", "worker delta 4cpu cordoned"},
-			NoMatch, "Only atlas and 1 more fit it, and they take no new jobs (atlas is cordoned). Place 1 of 1.", "uncordon atlas"},
+			NoMatch, "Only atlas and 1 more fit it, and they take no new jobs (atlas is cordoned). Place 1 of 1.", "takes jobs again"},
 		{"too much CPU", []string{"job a 8cpu", "worker atlas 4cpu", "worker borea 2cpu"},
 			TooLarge, "No worker is large enough: it needs 8 CPU, the largest has 4 (atlas). Place 1 of 1.", "less CPU"},
 		{"too much memory", []string{"job a 1cpu 32gi", "worker atlas 4cpu 8gi", "worker borea 2cpu 16gi"},
@@ -289,7 +289,7 @@ func TestExplanations(t *testing.T) {
 		{"all busy", []string{"job a 3cpu", "job b 3cpu on=atlas", "job c 3cpu", "worker atlas 4cpu", "worker borea 4cpu uses=2", "worker ceres 1cpu"},
 			Busy, "2 workers fit it, none is free. Place 1 of 2.", "by itself"},
 		{"a paused namespace", []string{"job a 1cpu ns=web", "worker atlas 4cpu", "pause web"},
-			Paused, "Namespace web is paused. Place 1 of 1.", "resume web"},
+			Paused, "Namespace web is paused. Place 1 of 1.", "web is resumed"},
 		{"about to be placed", []string{"job a 1cpu", "worker atlas 4cpu"},
 			Next, "1 worker has room for it now; it is being placed. Place 1 of 1.", "by itself"},
 	} {

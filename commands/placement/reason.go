@@ -34,13 +34,13 @@ const (
 func (w *Why) noWorker() {
 	w.Brief = "none online"
 	w.Summary = "No worker is online."
-	w.Help = "add one: hodei worker token; see those there are: hodei worker list"
+	w.Help = "start one here: hodei dev; see those there are: hodei worker list"
 }
 
 func (w *Why) paused(namespace string) {
 	w.Brief = "namespace " + namespace
 	w.Summary = fmt.Sprintf("Namespace %s is paused.", namespace)
-	w.Help = "hodei namespace resume " + namespace
+	w.Help = "it goes on when " + namespace + " is resumed"
 }
 
 // backoff also covers a delay that has just ended.
@@ -91,7 +91,7 @@ func (w *Why) kept(worker string, because Reason, more int) {
 	if more > 0 {
 		w.Summary = fmt.Sprintf("Only %s and %d more fit it, and they take no new jobs (%s is %s).", worker, more, worker, because)
 	}
-	w.Help = "hodei worker uncordon " + worker
+	w.Help = "it goes on when " + worker + " takes jobs again"
 	if because == Draining {
 		w.Help = "add a worker like " + worker
 	}

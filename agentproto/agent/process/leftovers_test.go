@@ -26,7 +26,7 @@ func TestNothingOutlivesAJob(t *testing.T) {
 		{"one without any environment", "env -i setsid SLEEP & true", 1, drain},
 		{"a hundred that were forked twice", "for i in $(seq 100); do (setsid SLEEP >/dev/null 2>&1 &) & done; wait", 100, drain},
 		{"one that is stopped", "SLEEP & kill -STOP $!", 1, drain},
-		{"a tree whose root has ended", "(SLEEP & SLEEP & wait) >/dev/null 2>&1 & sleep 0.05; kill $!", 2, quick},
+		{"a tree whose root has ended", "(SLEEP & SLEEP & wait) >/dev/null 2>&1 & sleep 0.05; kill $!; wait $!", 2, quick},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
