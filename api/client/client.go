@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/hodei-jobs/hodei/api/wire"
@@ -67,6 +68,10 @@ func (e *UnreachableError) Error() string {
 	var ue *url.Error
 	if errors.As(cause, &ue) {
 		cause = ue.Err
+	}
+	var no syscall.Errno
+	if errors.As(cause, &no) { // without the way through Go's net package
+		cause = no
 	}
 	return fmt.Sprintf("cannot reach the server at %s: %v", e.URL, cause)
 }

@@ -166,7 +166,7 @@ func (f *file) explain(err error) error {
 		if p.line == 0 {
 			p = f.nearest(d.Location)
 		}
-		m := f.mistake(p, strings.TrimPrefix(text, ": "))
+		m := f.mistake(p, strings.TrimSuffix(strings.TrimPrefix(text, ": "), "; "+d.Help))
 		m.Help = d.Help
 		out.Mistakes = append(out.Mistakes, m)
 	}
