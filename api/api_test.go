@@ -33,9 +33,10 @@ var tester = commands.Caller{Actor: "system", Source: "test"}
 
 // site is the API over a real store, World, commands and job logs.
 type site struct {
-	t        *testing.T
+	t        testing.TB
 	url      string
 	document *huma.OpenAPI
+	handler  http.Handler
 	commands *commands.Service
 	runner   *projections.Runner
 	store    *embedded.Store
@@ -43,7 +44,7 @@ type site struct {
 	stop     chan struct{}
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t testing.TB) *site {
 	t.Helper()
 	dir, quiet := t.TempDir(), slog.New(slog.DiscardHandler)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -68,7 +69,7 @@ func newSite(t *testing.T) *site {
 	handler, document := New(Config{Commands: s.commands, Runner: s.runner, Store: store, Logs: s.logs, Telemetry: telemetry.New(),
 		Clock: store.Now, Logger: quiet, Watch: hub, Version: "test"}, s.stop)
 	server := httptest.NewServer(handler)
-	s.url, s.document = server.URL, document
+	s.url, s.document, s.handler = server.URL, document, handler
 	t.Cleanup(func() {
 		close(s.stop)
 		server.Close()
