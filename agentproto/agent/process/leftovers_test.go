@@ -118,9 +118,16 @@ func TestCancel(t *testing.T) {
 	t.Run("a descendant that has left the tree hears TERM too", func(t *testing.T) {
 		t.Parallel()
 		script := "(setsid sh -c 'trap \"echo heard; exit\" TERM; echo ready; while :; do sleep 0.01; done' &); exec sleep 1000"
-		if exit, _ := cancel(t, script, time.Minute); exit.Signal != "TERM" || exit.Killed != 0 {
+		out := newLines()
+		spec := sh(script)
+		spec.Stdout = out
+		p := start(t, spec)
+		out.await(t, "ready")
+		p.Signal(unix.SIGTERM)
+		if exit := p.Wait(); exit.Signal != "TERM" {
 			t.Errorf("got %+v", exit)
 		}
+		out.await(t, "heard") // it may still be on its way out when the rest is swept
 	})
 	t.Run("signals after the end do nothing", func(t *testing.T) {
 		p := start(t, sh("true"))
