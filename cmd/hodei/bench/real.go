@@ -92,12 +92,17 @@ func logLatency(ctx context.Context, r *Run) error {
 			return err
 		}
 		var all []time.Duration
+		var line []byte // a line may come in pieces
 		_, err = c.client.FollowJob(ctx, job.ID, 0, client.Follower{Log: func(p *wire.LogPiece) error {
 			now := time.Now().UnixNano()
-			printed, err := strconv.ParseInt(string(bytes.TrimSpace(p.Bytes())), 10, 64)
-			if err != nil {
-				return fmt.Errorf("the job printed %q", p.Bytes())
+			if line = append(line, p.Bytes()...); !bytes.HasSuffix(line, []byte("\n")) {
+				return nil
 			}
+			printed, err := strconv.ParseInt(string(bytes.TrimSpace(line)), 10, 64)
+			if err != nil {
+				return fmt.Errorf("the job printed %q", line)
+			}
+			line = line[:0]
 			if all = append(all, time.Duration(now-printed)); len(all) == lines {
 				return errEnough
 			}
