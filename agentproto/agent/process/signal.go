@@ -75,7 +75,7 @@ func (p *Process) each(f func(root int)) {
 	if p.reaped {
 		return
 	}
-	p.stopped = p.stopped || !p.over
+	p.stopped = p.stopped || !p.over && p.runs()
 	f(p.pid)
 	orphans, known := p.host.list()
 	for _, pid := range orphans {
@@ -83,4 +83,11 @@ func (p *Process) each(f func(root int)) {
 			f(pid)
 		}
 	}
+}
+
+// runs says whether the main process has not ended, though Wait may not have seen
+// that yet: a job that ended by itself was not stopped.
+func (p *Process) runs() bool {
+	stat, err := procfs.ReadStat(p.pid)
+	return err == nil && stat.State != 'Z'
 }

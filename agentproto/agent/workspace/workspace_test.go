@@ -167,8 +167,11 @@ func TestOnlyAFolderThatWasNotTouchedIsGivenOutAgain(t *testing.T) {
 func aged(t *testing.T, p *workspace.Pool) workspace.Folder {
 	t.Helper()
 	folder := take(t, p)
+	tick := time.NewTicker(100 * time.Millisecond) // in which those that were made ahead come of age
+	defer tick.Stop()
 	for {
 		p.Release(t.Context(), folder)
+		<-tick.C
 		again := take(t, p)
 		if again.Path == folder.Path {
 			return again
