@@ -2,9 +2,10 @@ package spec
 
 import (
 	"fmt"
-	"maps"
+	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/hodei-jobs/hodei/aggregates/fault"
 	"github.com/hodei-jobs/hodei/aggregates/resource"
@@ -12,6 +13,10 @@ import (
 
 // maxReported is how many errors of one spec are reported.
 const maxReported = 50
+
+// mostGrowth bounds how many times as long as its text a spec's canonical form
+// can be: 2 by characters that are escaped there, 3 by digits put in quotes.
+const mostGrowth = 8
 
 // Parse reads and checks a spec in JSON. The error is a *fault.Error of kind
 // Invalid whose Fields say everything that is wrong, in the order of the text as
@@ -25,7 +30,10 @@ func Parse(data []byte) (Spec, error) {
 	}
 	s := d.spec(v)
 	if len(d.fields) == 0 {
-		if err := s.Validate(); err != nil {
+		if d.fields = s.check(); d.fields == nil && len(data) > MaxSpecBytes/mostGrowth {
+			d.checkSize(len(s.Canonical()))
+		}
+		if err := d.err(); err != nil {
 			return Spec{}, err
 		}
 		return s, nil
@@ -67,70 +75,139 @@ func field(at, help, format string, args ...any) fault.Field {
 type read func(at string, v value)
 
 func (d *decoder) spec(v value) (s Spec) {
-	d.object("", v, map[string]read{
-		"name":      d.text(&s.Name),
-		"namespace": d.text(&s.Namespace),
-		"pool":      d.text(&s.Pool),
-		"command":   d.text(&s.Command),
-		"steps":     each(d, &s.Steps, d.step),
-		"argv":      each(d, &s.Argv, d.item),
-		"shell":     d.text(&s.Shell),
-		"tty":       d.optional(&s.TTY),
-		"env":       d.pairs(&s.Env),
-		"labels":    d.labels(&s.Labels),
-		"requires":  d.labels(&s.Requires),
-		"resources": func(at string, v value) {
-			d.object(at, v, map[string]read{
-				"cpu":    d.cpu(&s.Resources.CPU),
-				"memory": parsed(d, &s.Resources.Memory, resource.ParseBytes, resource.BytesHelp),
-				"disk":   parsed(d, &s.Resources.Disk, resource.ParseBytes, resource.BytesHelp),
-			})
-		},
-		"priority": whole(d, &s.Priority),
-		"timeout":  d.duration(&s.Timeout),
-		"retries": func(at string, v value) {
-			d.object(at, v, map[string]read{
-				"max":     whole(d, &s.Retries.Max),
-				"on":      each(d, &s.Retries.On, d.item),
-				"backoff": d.duration(&s.Retries.Backoff),
-			})
-		},
-		"cancel": func(at string, v value) {
-			d.object(at, v, map[string]read{
-				"signal": d.text(&s.Cancel.Signal),
-				"grace":  d.positive(&s.Cancel.Grace),
-			})
-		},
-		"exclusive": d.boolean(&s.Exclusive),
+	d.object("", v, names[Spec], func(key string) read {
+		switch key {
+		case "name":
+			return d.text(&s.Name)
+		case "namespace":
+			return d.text(&s.Namespace)
+		case "pool":
+			return d.text(&s.Pool)
+		case "command":
+			return d.text(&s.Command)
+		case "steps":
+			return each(d, &s.Steps, d.step)
+		case "argv":
+			return each(d, &s.Argv, d.item)
+		case "shell":
+			return d.text(&s.Shell)
+		case "tty":
+			return d.optional(&s.TTY)
+		case "env":
+			return d.pairs(&s.Env)
+		case "labels":
+			return d.labels(&s.Labels)
+		case "requires":
+			return d.labels(&s.Requires)
+		case "resources":
+			return d.resources(&s.Resources)
+		case "priority":
+			return whole(d, &s.Priority)
+		case "timeout":
+			return d.duration(&s.Timeout)
+		case "retries":
+			return d.retries(&s.Retries)
+		case "cancel":
+			return d.cancel(&s.Cancel)
+		case "exclusive":
+			return d.boolean(&s.Exclusive)
+		}
+		return nil
 	})
 	return s
 }
 
 func (d *decoder) step(at string, v value) (s Step) {
-	d.object(at, v, map[string]read{
-		"name":              d.text(&s.Name),
-		"run":               d.text(&s.Run),
-		"env":               d.pairs(&s.Env),
-		"timeout":           d.duration(&s.Timeout),
-		"continue_on_error": d.boolean(&s.ContinueOnError),
+	d.object(at, v, names[Step], func(key string) read {
+		switch key {
+		case "name":
+			return d.text(&s.Name)
+		case "run":
+			return d.text(&s.Run)
+		case "env":
+			return d.pairs(&s.Env)
+		case "timeout":
+			return d.duration(&s.Timeout)
+		case "continue_on_error":
+			return d.boolean(&s.ContinueOnError)
+		}
+		return nil
 	})
 	return s
 }
 
-// object hands each member to the one who reads it.
-func (d *decoder) object(at string, v value, known map[string]read) {
+func (d *decoder) resources(to *resource.Amount) read {
+	return func(at string, v value) {
+		d.object(at, v, names[resource.Amount], func(key string) read {
+			switch key {
+			case "cpu":
+				return d.cpu(&to.CPU)
+			case "memory":
+				return parsed(d, &to.Memory, resource.ParseBytes, resource.BytesHelp)
+			case "disk":
+				return parsed(d, &to.Disk, resource.ParseBytes, resource.BytesHelp)
+			}
+			return nil
+		})
+	}
+}
+
+func (d *decoder) retries(to *Retries) read {
+	return func(at string, v value) {
+		d.object(at, v, names[Retries], func(key string) read {
+			switch key {
+			case "max":
+				return whole(d, &to.Max)
+			case "on":
+				return each(d, &to.On, d.item)
+			case "backoff":
+				return d.duration(&to.Backoff)
+			}
+			return nil
+		})
+	}
+}
+
+func (d *decoder) cancel(to *Cancel) read {
+	return func(at string, v value) {
+		d.object(at, v, names[Cancel], func(key string) read {
+			switch key {
+			case "signal":
+				return d.text(&to.Signal)
+			case "grace":
+				return d.positive(&to.Grace)
+			}
+			return nil
+		})
+	}
+}
+
+// object hands each member to the one who reads it, which is nil for an unknown
+// field; known returns those there are.
+func (d *decoder) object(at string, v value, known func() []string, reader func(key string) read) {
 	if !d.is(at, v, object) {
 		return
 	}
 	for _, m := range v.members {
 		place := below(at, m.key)
-		switch read, ok := known[m.key]; {
-		case !ok:
-			d.wrong(place, "", "%s", unknown(m.key, slices.Sorted(maps.Keys(known)), at == ""))
+		switch read := reader(m.key); {
+		case read == nil:
+			d.wrong(place, "", "%s", unknown(m.key, known(), at == ""))
 		case m.value.sort != null:
 			read(place, m.value)
 		}
 	}
+}
+
+// names returns the names of T's fields, sorted.
+func names[T any]() (out []string) {
+	t := reflect.TypeFor[T]()
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
 }
 
 // is reports whether the value is of that sort; if not, that is wrong.

@@ -81,17 +81,11 @@ func (d *decoder) tree(data []byte) (v value, ok bool) {
 		d.wrong("", "", "it is not UTF-8")
 		return value{}, false
 	}
-	if err := json.Unmarshal(data, new(json.RawMessage)); err != nil {
-		d.syntax(data, err)
+	if !json.Valid(data) {
+		d.syntax(data, json.Unmarshal(data, new(json.RawMessage)))
 		return value{}, false
 	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	v, err := d.node(dec, "", 0)
-	if err != nil {
-		d.wrong("", "", "%s", err)
-	}
-	return v, err == nil
+	return (&scanner{decoder: d, text: string(data)}).value("", 0)
 }
 
 // syntax reports that the text is no JSON, with the line and column.
@@ -108,75 +102,6 @@ func (d *decoder) syntax(data []byte, err error) {
 		Message: fmt.Sprintf("it is not JSON: line %d, column %d: %s", line, column, reason),
 		Line:    line, Column: column,
 	})
-}
-
-// node reads the next value; at is its place.
-func (d *decoder) node(dec *json.Decoder, at string, depth int) (value, error) {
-	token, err := dec.Token()
-	if err != nil {
-		return value{}, err
-	}
-	if depth > maxDepth {
-		return value{}, fmt.Errorf("it is nested deeper than %d levels", maxDepth)
-	}
-	return d.nodeOf(dec, token, at, depth)
-}
-
-func (d *decoder) nodeOf(dec *json.Decoder, token json.Token, at string, depth int) (value, error) {
-	switch t := token.(type) {
-	case nil:
-		return value{sort: null}, nil
-	case bool:
-		return value{sort: boolean, text: strconv.FormatBool(t)}, nil
-	case json.Number:
-		return value{sort: number, text: t.String()}, nil
-	case string:
-		return value{sort: str, text: t}, nil
-	case json.Delim:
-		if t == '[' {
-			return d.listOf(dec, at, depth)
-		}
-		return d.objectOf(dec, at, depth)
-	}
-	return value{}, fmt.Errorf("unexpected %v", token)
-}
-
-func (d *decoder) listOf(dec *json.Decoder, at string, depth int) (value, error) {
-	v := value{sort: list}
-	for dec.More() {
-		item, err := d.node(dec, index(at, len(v.items)), depth+1)
-		if err != nil {
-			return value{}, err
-		}
-		v.items = append(v.items, item)
-	}
-	_, err := dec.Token()
-	return v, err
-}
-
-func (d *decoder) objectOf(dec *json.Decoder, at string, depth int) (value, error) {
-	v := value{sort: object}
-	seen := make(map[string]bool)
-	for dec.More() {
-		token, err := dec.Token()
-		if err != nil {
-			return value{}, err
-		}
-		key, _ := token.(string)
-		place := below(at, key)
-		item, err := d.node(dec, place, depth+1)
-		if err != nil {
-			return value{}, err
-		}
-		if seen[key] {
-			d.wrong(place, "", "it is given twice")
-			continue
-		}
-		seen[key] = true
-		v.members = append(v.members, member{key, item})
-	}
-	_, err := dec.Token()
-	return v, err
 }
 
 // below returns the place of a member: resources.memory, or env["a b"] where the
