@@ -21,8 +21,9 @@ import (
 const nextShown = 10
 
 type queueInput struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
-	Cursor string `query:"cursor" doc:"The next of a page"`
+	Namespace string `query:"namespace" maxLength:"63" doc:"Only what waits in this namespace"`
+	Limit     int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+	Cursor    string `query:"cursor" doc:"The next of a page"`
 }
 
 type queueOutput struct{ Body wire.Queue }
@@ -44,9 +45,12 @@ func (s *server) getQueue(ctx context.Context, in *queueInput) (*queueOutput, er
 		}
 	}
 	w, p := s.Runner.World(), who(ctx)
+	if in.Namespace != "" && !p.sees(in.Namespace) {
+		return nil, wire.NewProblem(http.StatusForbidden, "forbidden", "the token is for namespace "+p.namespace+", not for "+in.Namespace)
+	}
 	out := &queueOutput{Body: wire.Queue{Items: []wire.Class{}}}
 	for c := range w.Queue.Classes() {
-		if !p.sees(c.Namespace) || c.Waiting+c.Backoff == 0 {
+		if !p.sees(c.Namespace) || in.Namespace != "" && in.Namespace != c.Namespace || c.Waiting+c.Backoff == 0 {
 			continue
 		}
 		out.Body.Waiting += c.Waiting + c.Backoff

@@ -220,7 +220,16 @@ func (c *Client) Ready(ctx context.Context) (*wire.Ready, error) {
 // Raw returns the body of a GET as the server sent it.
 func (c *Client) Raw(ctx context.Context, path string, v url.Values) (json.RawMessage, error) {
 	var raw json.RawMessage
-	return raw, c.get(ctx, path, v, &raw)
+	err := c.get(ctx, path, v, &raw)
+	return raw, err
+}
+
+// Post sends JSON and returns the body of the answer as the server sent it. key is
+// the idempotency key, or empty.
+func (c *Client) Post(ctx context.Context, path string, body []byte, key string) (json.RawMessage, error) {
+	var raw json.RawMessage
+	err := c.call(ctx, http.MethodPost, path, body, header{"Idempotency-Key": key}, &raw)
+	return raw, err
 }
 
 type header map[string]string

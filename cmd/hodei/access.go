@@ -3,15 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/knadh/koanf/parsers/yaml"
-	"github.com/knadh/koanf/providers/env/v2"
-	"github.com/knadh/koanf/providers/file"
-	"github.com/knadh/koanf/v2"
+	"github.com/hodei-jobs/hodei/api/client"
 )
 
 // defaultURL is where a server listens unless it was told otherwise.
@@ -21,8 +17,12 @@ const defaultURL = "http://127.0.0.1:8080"
 const (
 	tokenName  = "token"       // the API token, 0600
 	serverName = "server"      // the URL of the server it is for
+	lastName   = "last"        // id of the job submitted last from here
 	configName = "config.yaml" // server: URL, token_file: FILE, namespace: NAME
 )
+
+// clientSettings are what config.yaml may hold.
+var clientSettings = []string{"namespace", "server", "token_file"}
 
 // configDir returns the user's configuration folder, such as ~/.config/hodei.
 func configDir() (string, error) {
@@ -31,48 +31,102 @@ func configDir() (string, error) {
 	}
 	d, err := os.UserConfigDir()
 	if err != nil {
-		return "", fmt.Errorf("cannot find the configuration folder: %w; set HODEI_CONFIG_DIR", err)
+		return "", usage("cannot find the folder of your configuration: neither HODEI_CONFIG_DIR nor HOME is set")
 	}
 	return filepath.Join(d, "hodei"), nil
 }
 
-type access struct{ url, token string }
+// access is which server is asked, as whom, and where that was said; a from is
+// empty if nobody said it.
+type access struct {
+	url, urlFrom     string
+	token, tokenFrom string
+	namespace        string // "" is what the token allows
+	dir              string // the user's configuration folder
+}
 
-// loadAccess finds server and token: flag, environment, configuration file, what
-// hodei dev left, default, in this order.
-func loadAccess(server, tokenFile string) (access, error) {
-	dir, err := configDir()
-	if err != nil {
-		return access{}, usage("%v", err)
+// setting is a value with where it comes from.
+type setting struct{ value, from string }
+
+// choose returns the first setting that has a value.
+func choose(settings ...setting) setting {
+	for _, s := range settings {
+		if s.value != "" {
+			return s
+		}
 	}
-	k, err := clientConfig(dir)
+	return setting{}
+}
+
+// client returns the API's client, from flags, environment and files.
+func (a *app) client() (*client.Client, error) {
+	found, err := a.findAccess()
+	if err != nil {
+		return nil, err
+	}
+	a.access = found
+	cl, err := client.New(client.Config{URL: found.url, Token: found.token})
+	if err != nil {
+		return nil, &exitError{code: exitUsage, err: fmt.Errorf("the server's address is %q%s; it must be a URL such as %s", found.url, from(found.urlFrom), defaultURL)}
+	}
+	return cl, nil
+}
+
+// findAccess finds server and token: flag, environment, configuration file, what
+// hodei dev left, default, in this order.
+func (a *app) findAccess() (access, error) {
+	dir, err := configDir()
 	if err != nil {
 		return access{}, err
 	}
-	a := access{url: first(server, k.String("api_url"), k.String("server"), readLine(filepath.Join(dir, serverName)), defaultURL)}
-	switch {
-	case tokenFile != "":
-		a.token = readLine(tokenFile)
-		if a.token == "" {
-			return access{}, usage("cannot read a token from %s", tokenFile)
+	file := filepath.Join(dir, configName)
+	var k map[string]string
+	if _, err := os.Stat(file); err == nil {
+		if k, err = readSettings(file, clientSettings); err != nil {
+			return access{}, err
 		}
-	default:
-		a.token = first(k.String("api_token"), readLine(k.String("token_file")), readLine(filepath.Join(dir, tokenName)))
 	}
-	return a, nil
+	found := access{dir: dir}
+	url := choose(setting{a.server, "--server"}, variable("HODEI_API_URL"), setting{k["server"], file}, kept(dir, serverName))
+	found.url, found.urlFrom = first(url.value, defaultURL), short(url.from)
+	found.namespace = choose(setting{a.namespace, "-n"}, variable("HODEI_NAMESPACE"), setting{k["namespace"], file}).value
+	token, err := a.findToken(dir, setting{k["token_file"], file})
+	found.token, found.tokenFrom = token.value, token.from
+	return found, err
 }
 
-// clientConfig loads config.yaml and HODEI_… over it.
-func clientConfig(dir string) (*koanf.Koanf, error) {
-	k := koanf.New(".")
-	path := filepath.Join(dir, configName)
-	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, usage("cannot read %s: %v", path, err)
+// findToken finds the token, or none.
+func (a *app) findToken(dir string, configured setting) (setting, error) {
+	if a.tokenFile != "" {
+		return tokenIn(setting{a.tokenFile, "--token-file"})
 	}
-	err := k.Load(env.Provider(".", env.Opt{Prefix: "HODEI_", TransformFunc: func(key, value string) (string, any) {
-		return strings.ToLower(strings.TrimPrefix(key, "HODEI_")), value
-	}}), nil)
-	return k, err
+	if t := variable("HODEI_API_TOKEN"); t.value != "" {
+		return t, nil
+	}
+	if named := choose(variable("HODEI_TOKEN_FILE"), configured); named.value != "" {
+		return tokenIn(named)
+	}
+	return kept(dir, tokenName), nil
+}
+
+// tokenIn reads the token from a file that somebody named.
+func tokenIn(file setting) (setting, error) {
+	if line := readLine(file.value); line != "" {
+		return setting{line, file.value}, nil
+	}
+	_, err := os.ReadFile(file.value)
+	if err == nil {
+		err = errors.New("it is empty")
+	}
+	return setting{}, usage("cannot read a token from %s%s: %s", file.value, from(short(file.from)), reason(err))
+}
+
+func variable(name string) setting { return setting{os.Getenv(name), name} }
+
+// kept is what a file of the configuration folder holds.
+func kept(dir, name string) setting {
+	path := filepath.Join(dir, name)
+	return setting{readLine(path), path}
 }
 
 func first(values ...string) string {
@@ -86,9 +140,6 @@ func first(values ...string) string {
 
 // readLine returns the first line of a file, or "" if it can't be read.
 func readLine(path string) string {
-	if path == "" {
-		return ""
-	}
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return ""
@@ -97,8 +148,8 @@ func readLine(path string) string {
 	return strings.TrimSpace(line)
 }
 
-// keepSecret writes a file that only its owner can read, whole or not at all.
-func keepSecret(path, content string) error {
+// keep writes a file that only its owner can read, whole or not at all.
+func keep(path, content string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}

@@ -3,10 +3,8 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,13 +17,10 @@ func (a *app) cmdBench() *cobra.Command {
 	var only []string
 	var scale float64
 	c := &cobra.Command{
-		Use: "bench", Short: "Measure this machine and the server on it",
-		Long: `Measure what the server does on this machine, beside the machine's own floors in
-the same run. It takes some minutes and uses folders of its own.
-
-Examples:
-  hodei bench
+		Use: "bench", Short: "Measure the server beside the floors of this machine",
+		Example: `  hodei bench
   hodei bench --only floors,submit -o json`,
+		Long: "It takes some minutes and uses folders of its own.",
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			for _, name := range only {
@@ -40,7 +35,7 @@ Examples:
 			if err != nil {
 				return err
 			}
-			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
+			ctx, stop := untilInterrupted(c.Context())
 			defer stop()
 			figures, err := bench.All(ctx, bench.Config{Binary: self, Only: only, Scale: scale,
 				Told: func(p bench.Part, n, of int) { a.note("%d/%d %s: %s …", n, of, p.Name, p.What) },

@@ -3,27 +3,23 @@ package main
 import (
 	"context"
 	"fmt"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 )
 
 func (a *app) cmdDev() *cobra.Command {
 	c := &cobra.Command{
 		Use: "dev", Short: "Run a server and a worker here, nothing to install",
-		Long: `Run a server and a worker on this machine; all data in one folder.
-
-Examples:
-  hodei dev
-  hodei dev --data /tmp/hodei --http 127.0.0.1:8081
-
-It keeps an admin token where the other commands find it, and prints one line,
-ready http=… grpc=…, when it listens. Jobs go on when it is killed; started
-again, it takes them back.`,
+		Example: `  hodei dev
+  hodei dev --data /tmp/hodei --http 127.0.0.1:8081`,
+		Long: `All data is in one folder. An admin token is kept where the other commands find
+it. One line, ready http=… grpc=…, is printed when it listens. The first Ctrl-C
+stops it in order, the second at once. Jobs go on without it; started again, it
+takes them back.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := loadServerConfig(c.Flags())
@@ -33,7 +29,7 @@ again, it takes them back.`,
 			return a.dev(c.Context(), cfg)
 		},
 	}
-	serverFlags(c.Flags(), dataDir("dev"))
+	serverFlags(c.Flags(), dataDir("dev"), "warn")
 	return c
 }
 
@@ -44,9 +40,9 @@ func (a *app) dev(ctx context.Context, cfg *serverConfig) error {
 	}
 	dir, err := configDir()
 	if err != nil {
-		return usage("%v", err)
+		return err
 	}
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := untilInterrupted(ctx)
 	defer stop()
 	return serve(ctx, cfg, logger, func(ctx context.Context, p *parts) (func(context.Context) error, error) {
 		tokenFile := filepath.Join(dir, tokenName)
@@ -54,12 +50,12 @@ func (a *app) dev(ctx context.Context, cfg *serverConfig) error {
 		if err != nil {
 			return nil, err
 		}
-		if err := keepSecret(filepath.Join(dir, serverName), "http://"+p.http.Addr().String()); err != nil {
+		if err := keep(filepath.Join(dir, serverName), "http://"+p.http.Addr().String()); err != nil {
 			return nil, err
 		}
 		l := newLocal(p, a)
 		a.note("hodei %s   data %s%s   token %s%s", version, short(cfg.Data), mark(p.fresh, " (new)"), short(tokenFile), mark(made, " (new, 0600)"))
-		a.note("  worker     %s, %s/%s, %d CPU", localName, runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+		a.note("  worker     %s, %s/%s, %d CPU%s", localName, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), memoryHere())
 		a.note("  API        http://%s/docs", p.http.Addr())
 		a.ready(p)
 		return func(ctx context.Context) error {
@@ -74,6 +70,15 @@ func mark(yes bool, text string) string {
 		return text
 	}
 	return ""
+}
+
+// memoryHere is this machine's memory, if the system tells it.
+func memoryHere() string {
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) != nil {
+		return ""
+	}
+	return ", " + bytesOf(uint64(info.Totalram)*uint64(info.Unit))
 }
 
 // short writes a path below the home folder with ~.

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"time"
+	"net/url"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,44 +14,65 @@ import (
 	"github.com/hodei-jobs/hodei/cmd/hodei/term"
 )
 
+type eventsQuery struct {
+	stream string
+	types  []string
+	limit  int
+	after  string // position
+}
+
 func (a *app) cmdEvents() *cobra.Command {
-	var q client.EventsQuery
+	var q eventsQuery
 	var follow bool
 	c := &cobra.Command{
-		Use: "events", Short: "Show the event log",
-		Long: `Show the event log: everything that happened, in its order.
-
-Examples:
-  hodei events -f
+		Use: "events", Short: "Show the event log: everything that happened, in its order",
+		Example: `  hodei events -f
   hodei events --stream job-7f3k9qd2 -o json`,
+		Long: `With -o json a page is the API's body; events that follow it are a line each.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cl, err := a.client()
 			if err != nil {
 				return err
 			}
-			q.Newest = q.Cursor == ""
-			page, err := cl.Events(c.Context(), q)
-			if err != nil {
-				return err
-			}
-			if err := a.printEvents(page.Items); err != nil || !follow {
-				return err
-			}
-			q.Newest, q.Cursor = false, page.Next
-			if q.Cursor == "" && len(page.Items) > 0 {
-				q.Cursor = fmt.Sprint(page.Items[len(page.Items)-1].Position)
-			}
-			return cl.FollowEvents(c.Context(), q, func(e *wire.Event) error { return a.printEvents([]wire.Event{*e}) },
-				func(err error, _ time.Duration) { a.note("connection lost, trying again: %v", err) })
+			return a.showEvents(c.Context(), cl, q, follow)
 		},
 	}
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with new events as they are recorded")
-	c.Flags().StringVar(&q.Stream, "stream", "", "only `streams` that begin so, such as job-7f3k9qd2 or worker-")
-	c.Flags().StringSliceVar(&q.Types, "type", nil, "only these `types`, such as JobFailed,JobLost")
-	c.Flags().IntVar(&q.Limit, "limit", 20, "at most so many at first, up to 1000")
-	c.Flags().StringVar(&q.Cursor, "after", "", "begin after this `position`")
+	c.Flags().StringVar(&q.stream, "stream", "", "only `streams` that begin so, such as job-7f3k9qd2 or worker-")
+	c.Flags().StringSliceVar(&q.types, "type", nil, "only these `types`, such as JobFailed,JobLost")
+	c.Flags().IntVar(&q.limit, "limit", 20, "at most so many at first, up to 1000")
+	c.Flags().StringVar(&q.after, "after", "", "begin after this `position`")
 	return c
+}
+
+// showEvents shows the newest events, or those after a position, and with follow
+// goes on with new ones.
+func (a *app) showEvents(ctx context.Context, cl *client.Client, q eventsQuery, follow bool) error {
+	v := url.Values{"limit": {strconv.Itoa(q.limit)}}
+	set(v, "stream", q.stream)
+	set(v, "type", strings.Join(q.types, ","))
+	set(v, "cursor", q.after)
+	if q.after == "" {
+		v.Set("newest", "true")
+	}
+	page, raw, err := fetch[wire.Events](ctx, a, cl, "/v1/events", v)
+	if err != nil {
+		return err
+	}
+	if a.output == "json" && !follow {
+		return a.emit(raw)
+	}
+	if err := a.printEvents(page.Items); err != nil || !follow {
+		return err
+	}
+	after := client.EventsQuery{Stream: q.stream, Types: q.types, Cursor: first(page.Next, q.after, "0")}
+	if n := len(page.Items); n > 0 {
+		after.Cursor = fmt.Sprint(page.Items[n-1].Position)
+	}
+	return a.whileRead(ctx, func(ctx context.Context) error {
+		return cl.FollowEvents(ctx, after, func(e *wire.Event) error { return a.printEvents([]wire.Event{*e}) }, a.lostOnce())
+	})
 }
 
 // printEvents writes events, a line each.
@@ -61,7 +85,7 @@ func (a *app) printEvents(events []wire.Event) error {
 			}
 			continue
 		}
-		if _, err := fmt.Fprintf(a.stdout, "%d %s %-14s  %s\n", e.Position, a.clock(e.Time), e.Stream, term.Escape(e.Text)); err != nil {
+		if _, err := fmt.Fprintf(a.stdout, "%d %s %-15s %s\n", e.Position, a.clock(e.Time), e.Stream, term.Escape(e.Text)); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hodei-jobs/hodei/aggregates/fault"
+	"github.com/hodei-jobs/hodei/aggregates/spec"
 	"github.com/hodei-jobs/hodei/cmd/hodei/jobfile"
 )
 
@@ -34,24 +36,20 @@ type runFlags struct {
 func (a *app) cmdRun() *cobra.Command {
 	var f runFlags
 	c := &cobra.Command{
-		Use:   "run [flags] -- CMD ARG…",
-		Short: "Run a job, follow its output, exit as it did",
-		Long: `Run a job, follow its output, and exit with the job's exit code.
-
-Examples:
-  hodei run -- make test
-  hodei run --cpu 2 --memory 2Gi --requires gpu=a10 --timeout 30m -- ./train.sh
-  hodei run -f job.yaml --detach
-
-The first Ctrl-C cancels the job and goes on following it; the second leaves.
-Exit codes: the job's own; 128+N if signal N ended it; 124 its time limit;
-125 no result (refused, unreachable, lost); 130 cancelled here, 143 elsewhere.`,
+		Use: "run [flags] -- CMD ARG…", Short: "Run a job, follow its output, exit as it did",
+		Example: `  hodei run -- make test
+  hodei run --cpu 2 --memory 2Gi --requires gpu=a10 -- ./train.sh
+  hodei run -f job.yaml --detach`,
+		Long: `The job's output is on standard output, byte by byte in a pipe; what becomes of
+the job is told on standard error. The first Ctrl-C cancels the job and goes on
+following it; the second leaves.`,
+		Annotations: map[string]string{footer: jobExitCodes},
 		RunE: func(c *cobra.Command, args []string) error {
-			spec, err := f.spec(c, a.namespace, args)
+			spec, err := f.spec(c, args)
 			if err != nil {
 				return err
 			}
-			return a.runJob(c.Context(), spec, f)
+			return a.runJob(c.Context(), &f, spec)
 		},
 	}
 	f.register(c)
@@ -85,77 +83,128 @@ func (f *runFlags) register(c *cobra.Command) {
 	fl.StringVar(&f.result, "result", "", "keep the ended job's JSON in a `file`")
 }
 
-// spec builds the job's spec in JSON from the file and the flags.
-func (f *runFlags) spec(c *cobra.Command, namespace string, args []string) ([]byte, error) {
-	spec := map[string]any{}
+// spec builds the job's spec from the file and the flags, and checks it as the
+// server will.
+func (f *runFlags) spec(c *cobra.Command, args []string) (map[string]any, error) {
+	if len(args) == 0 && f.file == "" {
+		return nil, &exitError{code: exitUsage, err: errors.New("nothing to run"), help: "hodei run -- CMD ARG…    or: hodei run -f job.yaml"}
+	}
+	built := map[string]any{}
 	if f.file != "" {
-		if err := f.load(spec); err != nil {
+		if err := f.load(&built); err != nil {
 			return nil, err
 		}
 	}
 	if len(args) > 0 {
-		delete(spec, "command")
-		delete(spec, "steps")
-		spec["argv"] = args
+		delete(built, "command")
+		delete(built, "steps")
+		built["argv"] = args
 	}
-	if len(args) == 0 && f.file == "" {
-		return nil, &exitError{code: exitUsage, err: errors.New("nothing to run"), help: "hodei run -- CMD ARG…    or: hodei run -f job.yaml"}
+	if err := f.apply(c, built); err != nil {
+		return nil, err
 	}
-	if namespace != "" {
-		spec["namespace"] = namespace
+	b, err := json.Marshal(built)
+	if err != nil {
+		return nil, err
 	}
-	return f.apply(c, spec)
+	if _, err = spec.Parse(b); err != nil {
+		return nil, f.explain(c, err)
+	}
+	return built, nil
 }
 
-func (f *runFlags) load(spec map[string]any) error {
+func (f *runFlags) load(into *map[string]any) error {
 	data, name, err := readFile(f.file)
 	if err != nil {
-		return usage("cannot read the job: %v", err)
+		return usage("cannot read the job from %s: %s", name, reason(err))
 	}
 	parsed, err := jobfile.Parse(name, data)
 	if err != nil {
 		return explainFile(err)
 	}
-	return json.Unmarshal(parsed, &spec)
+	return json.Unmarshal(parsed, into)
+}
+
+// explain tells of a spec's faults in the words of the flags that set them.
+func (f *runFlags) explain(c *cobra.Command, err error) error {
+	var fe *fault.Error
+	if !errors.As(err, &fe) || len(fe.Fields) == 0 {
+		return &exitError{code: exitUsage, err: err, help: "all flags: hodei run --help"}
+	}
+	e := &exitError{code: exitUsage, help: "all flags: hodei run --help"}
+	for i, d := range fe.Fields {
+		text := f.nameOf(c, d.Location) + ": " + d.Message
+		if i == 0 {
+			e.err = errors.New(text)
+			continue
+		}
+		e.also = append(e.also, finding{text: text})
+	}
+	return e
+}
+
+// nameOf is the flag that set what stands at a location, or the location.
+func (f *runFlags) nameOf(c *cobra.Command, location string) string {
+	for _, s := range f.settings() {
+		if c.Flags().Changed(s.flag) && strings.HasPrefix(location, strings.Join(s.path, ".")) {
+			return "--" + s.flag
+		}
+	}
+	return location
+}
+
+// specSetting is a flag with the field of the spec that it sets.
+type specSetting struct {
+	flag  string
+	value any
+	path  []string
+}
+
+func (f *runFlags) settings() []specSetting {
+	return []specSetting{
+		{"name", f.name, []string{"name"}},
+		{"env", f.env, []string{"env"}},
+		{"label", f.label, []string{"labels"}},
+		{"requires", f.requires, []string{"requires"}},
+		{"cpu", f.cpu, []string{"resources", "cpu"}},
+		{"memory", f.memory, []string{"resources", "memory"}},
+		{"disk", f.disk, []string{"resources", "disk"}},
+		{"priority", f.priority, []string{"priority"}},
+		{"timeout", f.timeout, []string{"timeout"}},
+		{"retries", f.retries, []string{"retries", "max"}},
+		{"retry-on", f.retryOn, []string{"retries", "on"}},
+		{"backoff", f.backoff, []string{"retries", "backoff"}},
+		{"cancel-signal", f.cancelSignal, []string{"cancel", "signal"}},
+		{"grace", f.grace, []string{"cancel", "grace"}},
+		{"shell", f.shell, []string{"shell"}},
+		{"no-tty", !f.noTTY, []string{"tty"}},
+		{"exclusive", f.exclusive, []string{"exclusive"}},
+	}
 }
 
 // apply sets what the flags say over what the file said.
-func (f *runFlags) apply(c *cobra.Command, spec map[string]any) ([]byte, error) {
-	set := func(flag string, value any, path ...string) {
-		if c.Flags().Changed(flag) {
-			put(spec, value, path...)
+func (f *runFlags) apply(c *cobra.Command, built map[string]any) error {
+	for _, s := range f.settings() {
+		if !c.Flags().Changed(s.flag) {
+			continue
 		}
-	}
-	set("name", f.name, "name")
-	set("cpu", f.cpu, "resources", "cpu")
-	set("memory", f.memory, "resources", "memory")
-	set("disk", f.disk, "resources", "disk")
-	set("priority", f.priority, "priority")
-	set("timeout", f.timeout, "timeout")
-	set("retries", f.retries, "retries", "max")
-	set("retry-on", f.retryOn, "retries", "on")
-	set("backoff", f.backoff, "retries", "backoff")
-	set("cancel-signal", f.cancelSignal, "cancel", "signal")
-	set("grace", f.grace, "cancel", "grace")
-	set("shell", f.shell, "shell")
-	set("no-tty", !f.noTTY, "tty")
-	set("exclusive", f.exclusive, "exclusive")
-	for _, group := range []struct {
-		flag, field string
-		values      []string
-	}{{"env", "env", f.env}, {"label", "labels", f.label}, {"requires", "requires", f.requires}} {
-		for _, v := range group.values {
-			key, value, ok := strings.Cut(v, "=")
-			if !ok && group.flag == "env" {
+		pairs, ok := s.value.([]string)
+		if !ok || s.flag == "retry-on" {
+			put(built, s.value, s.path...)
+			continue
+		}
+		for _, text := range pairs {
+			key, value, ok := strings.Cut(text, "=")
+			if !ok && s.flag == "env" {
 				value, ok = os.LookupEnv(key)
 			}
 			if !ok || key == "" {
-				return nil, &exitError{code: exitUsage, err: fmt.Errorf("--%s %q has no value", group.flag, v), help: "write it as NAME=VALUE"}
+				return &exitError{code: exitUsage, err: fmt.Errorf("--%s %q has no value", s.flag, text), help: "write it as NAME=VALUE"}
 			}
-			put(spec, value, group.field, key)
+			put(built, value, append(s.path, key)...)
 		}
 	}
-	return json.Marshal(spec)
+	return nil
 }
 
 // put sets a value in nested objects.

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 )
@@ -11,14 +9,11 @@ import (
 func (a *app) cmdServer() *cobra.Command {
 	c := &cobra.Command{
 		Use: "server", Short: "Run a server",
-		Long: `Run a server; workers connect to its gRPC address with a token.
-
-Examples:
-  hodei server --data /var/lib/hodei
-  HODEI_HTTP=127.0.0.1:80 hodei server --config /etc/hodei.yaml
-
-It prints one line, ready http=… grpc=…, when it listens. At its first start it
-makes an admin token, in the file DATA.token.`,
+		Example: `  hodei server --data /var/lib/hodei
+  HODEI_HTTP=127.0.0.1:80 hodei server --config /etc/hodei.yaml`,
+		Long: `Workers connect to its gRPC address with a token. One line, ready http=… grpc=…,
+is printed when it listens. At its first start it makes an admin token, in the
+file DATA.token.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := loadServerConfig(c.Flags())
@@ -29,7 +24,7 @@ makes an admin token, in the file DATA.token.`,
 			if err != nil {
 				return err
 			}
-			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
+			ctx, stop := untilInterrupted(c.Context())
 			defer stop()
 			return serve(ctx, cfg, logger, func(ctx context.Context, p *parts) (func(context.Context) error, error) {
 				tokenFile := cfg.Data + ".token"
@@ -45,6 +40,6 @@ makes an admin token, in the file DATA.token.`,
 			})
 		},
 	}
-	serverFlags(c.Flags(), dataDir("server"))
+	serverFlags(c.Flags(), dataDir("server"), "info")
 	return c
 }

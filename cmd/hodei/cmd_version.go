@@ -18,13 +18,9 @@ const apiVersion = "1.0"
 
 func (a *app) cmdVersion() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Show the version",
-		Long: `Show the version of this binary.
-
-Examples:
-  hodei version
-  hodei version -o json`,
-		Args: noArgs,
+		Use: "version", Short: "Show the version of this binary",
+		Example: "  hodei version\n  hodei version -o json",
+		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if a.output == "json" {
 				return a.emit(wire.Version{Version: version, API: apiVersion})

@@ -7,13 +7,13 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/confmap"
-	"github.com/knadh/koanf/providers/env/v2"
 	"github.com/knadh/koanf/providers/file"
-	"github.com/knadh/koanf/providers/posflag"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 )
@@ -32,10 +32,16 @@ type serverConfig struct {
 	AgentDir  string `koanf:"agent_dir"`
 	LogLevel  string `koanf:"log_level"`
 	LogForm   string `koanf:"log_format"`
+
+	from map[string]string // by setting: who said so, for errors
 }
 
+// serverSettings are the settings of a configuration file; a flag has - for _,
+// a variable is HODEI_ and capitals.
+var serverSettings = []string{"advertise", "agent_dir", "data", "grpc", "http", "key_file", "log_format", "log_level", "tls_cert", "tls_key"}
+
 // serverFlags registers the flags of dev and server.
-func serverFlags(f *pflag.FlagSet, data string) {
+func serverFlags(f *pflag.FlagSet, data, level string) {
 	f.String("config", "", "configuration `file` in YAML with these names, - as _ (HODEI_CONFIG)")
 	f.String("data", data, "`folder` of the data (HODEI_DATA)")
 	f.String("http", "127.0.0.1:8080", "`address` of the HTTP API (HODEI_HTTP)")
@@ -45,79 +51,73 @@ func serverFlags(f *pflag.FlagSet, data string) {
 	f.String("tls-key", "", "key `file` of that certificate")
 	f.String("key-file", "", "`file` with the key that wraps all others (default: DATA.key)")
 	f.String("agent-dir", "", "`folder` with hodei-agent binaries")
-	f.String("log-level", "info", "debug, info, warn or error")
+	f.String("log-level", level, "debug, info, warn or error")
 	f.String("log-format", "text", "text or json, on standard error")
 }
 
 // loadServerConfig reads the configuration and checks it.
 func loadServerConfig(flags *pflag.FlagSet) (*serverConfig, error) {
-	k := koanf.New(".")
-	known := map[string]any{}
-	flags.VisitAll(func(f *pflag.Flag) {
-		if name := under(f.Name); isServerKey(name) {
-			known[name] = f.DefValue
-		}
-	})
-	if err := k.Load(confmap.Provider(known, "."), nil); err != nil {
-		return nil, err
-	}
 	path := first(flags.Lookup("config").Value.String(), os.Getenv("HODEI_CONFIG"))
+	var inFile map[string]string
 	if path != "" {
-		if err := loadConfigFile(k, path, known); err != nil {
+		var err error
+		if inFile, err = readSettings(path, serverSettings); err != nil {
 			return nil, err
 		}
 	}
-	err := k.Load(env.Provider(".", env.Opt{Prefix: "HODEI_", TransformFunc: func(key, value string) (string, any) {
-		name := strings.ToLower(strings.TrimPrefix(key, "HODEI_"))
-		if _, ok := known[name]; !ok {
-			return "", nil
-		}
-		return name, value
-	}}), nil)
-	if err != nil {
+	values, c := map[string]any{}, &serverConfig{from: map[string]string{}}
+	for _, name := range serverSettings {
+		s := serverSetting(flags.Lookup(strings.ReplaceAll(name, "_", "-")), name, setting{inFile[name], name + " in " + path})
+		values[name], c.from[name] = s.value, s.from
+	}
+	k := koanf.New(".")
+	if err := k.Load(confmap.Provider(values, ""), nil); err != nil {
 		return nil, err
 	}
-	changed := posflag.ProviderWithFlag(flags, ".", k, func(f *pflag.Flag) (string, any) {
-		if name := under(f.Name); f.Changed && isServerKey(name) {
-			return name, f.Value.String()
-		}
-		return "", nil
-	})
-	if err := k.Load(changed, nil); err != nil {
-		return nil, err
-	}
-	c := &serverConfig{}
 	if err := k.Unmarshal("", c); err != nil {
-		return nil, usage("the configuration can't be read: %v", err)
+		return nil, err
 	}
 	return c, c.check()
 }
 
-func loadConfigFile(k *koanf.Koanf, path string, known map[string]any) error {
-	own := koanf.New(".")
-	if err := own.Load(file.Provider(path), yaml.Parser()); err != nil {
-		return usage("cannot read the configuration file: %v", err)
+// serverSetting chooses a setting's value: flag, environment, file, default.
+func serverSetting(f *pflag.Flag, name string, inFile setting) setting {
+	byFlag := setting{f.Value.String(), "--" + f.Name}
+	if f.Changed {
+		return byFlag
 	}
-	for _, key := range own.Keys() {
-		if _, ok := known[key]; !ok {
-			e := &exitError{code: exitUsage, err: fmt.Errorf("%s: unknown setting %q", path, key), help: "all settings: " + strings.Join(sortedKeys(known), ", ")}
-			if near := nearest(key, sortedKeys(known)); near != "" {
-				e.help = "did you mean " + near + "? " + e.help
-			}
-			return e
-		}
-	}
-	return k.Merge(own)
+	return choose(variable("HODEI_"+strings.ToUpper(name)), inFile, byFlag)
 }
 
-func under(name string) string { return strings.ReplaceAll(name, "-", "_") }
-
-func isServerKey(name string) bool {
-	switch name {
-	case "data", "http", "grpc", "advertise", "tls_cert", "tls_key", "key_file", "agent_dir", "log_level", "log_format":
-		return true
+// readSettings reads a YAML file of settings: names and plain values. A setting
+// that is not known is refused.
+func readSettings(path string, known []string) (map[string]string, error) {
+	k := koanf.New(".")
+	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+		why := reason(err)
+		if text, ok := strings.CutPrefix(err.Error(), "yaml: "); ok {
+			why = "it is not YAML: " + strings.SplitN(text, "\n", 2)[0]
+		}
+		return nil, usage("cannot read %s: %s", path, why)
 	}
-	return false
+	settings := map[string]string{}
+	for name, value := range k.Raw() {
+		if !slices.Contains(known, name) {
+			e := &exitError{code: exitUsage, err: fmt.Errorf("%s: unknown setting %q", path, name), help: "all settings: " + strings.Join(known, ", ")}
+			if near := nearest(name, known); near != "" {
+				e.help = "did you mean " + near + "? " + e.help
+			}
+			return nil, e
+		}
+		switch value.(type) {
+		case string, bool, int, int64, uint64, float64:
+			settings[name] = fmt.Sprint(value)
+		case nil:
+		default:
+			return nil, usage("%s: %s must be a single value", path, name)
+		}
+	}
+	return settings, nil
 }
 
 func (c *serverConfig) check() error {
@@ -126,31 +126,45 @@ func (c *serverConfig) check() error {
 	}
 	var err error
 	if c.Data, err = filepath.Abs(c.Data); err != nil {
-		return usage("--data: %v", err)
+		return usage("%s: %s", c.from["data"], reason(err))
 	}
 	if c.KeyFile == "" {
 		c.KeyFile = c.Data + ".key"
 	}
-	for _, a := range []struct{ flag, value string }{{"--http", c.HTTP}, {"--grpc", c.GRPC}} {
-		if _, _, err := net.SplitHostPort(a.value); err != nil {
-			return usage("%s is %q; it must be HOST:PORT, such as 127.0.0.1:8080", a.flag, a.value)
+	for name, address := range map[string]string{"http": c.HTTP, "grpc": c.GRPC} {
+		if err := c.checkAddress(name, address); err != nil {
+			return err
 		}
 	}
 	if !loopback(c.HTTP) {
-		return &exitError{code: exitUsage, err: fmt.Errorf("--http %s is not loopback, and the HTTP API has no TLS of its own", c.HTTP),
+		return &exitError{code: exitUsage, err: fmt.Errorf("%s is %s, which is not loopback, and the HTTP API has no TLS of its own", c.from["http"], c.HTTP),
 			help: "listen on 127.0.0.1 and put a proxy with TLS in front"}
 	}
-	if c.Advertise != "" && !strings.HasPrefix(c.Advertise, "grpcs://") {
-		return usage("--advertise is %q; it must be grpcs://HOST:PORT", c.Advertise)
+	if c.Advertise != "" {
+		address, ok := strings.CutPrefix(c.Advertise, "grpcs://")
+		if _, _, err := net.SplitHostPort(address); !ok || err != nil {
+			return usage("%s is %q; it must be grpcs://HOST:PORT", c.from["advertise"], c.Advertise)
+		}
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
-		return usage("--tls-cert and --tls-key go together")
+		return usage("--tls-cert and --tls-key go together; only one of them is set")
 	}
 	if _, err := c.level(); err != nil {
 		return err
 	}
 	if c.LogForm != "text" && c.LogForm != "json" {
-		return usage("--log-format is %q; it may be text or json", c.LogForm)
+		return usage("%s is %q; it may be text or json", c.from["log_format"], c.LogForm)
+	}
+	return nil
+}
+
+func (c *serverConfig) checkAddress(name, address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return usage("%s is %q; it must be HOST:PORT, such as 127.0.0.1:8080", c.from[name], address)
 	}
 	return nil
 }
@@ -158,7 +172,7 @@ func (c *serverConfig) check() error {
 func (c *serverConfig) level() (slog.Level, error) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(c.LogLevel)); err != nil {
-		return l, usage("--log-level is %q; it may be debug, info, warn or error", c.LogLevel)
+		return l, usage("%s is %q; it may be debug, info, warn or error", c.from["log_level"], c.LogLevel)
 	}
 	return l, nil
 }

@@ -6,89 +6,181 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/spf13/pflag"
 )
 
-// Flag over environment over file over default.
+// write writes a file of the test and returns its path.
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// loadWith loads the server's configuration from flags, variables and a file.
+func loadWith(t *testing.T, file string, variables map[string]string, flags ...string) (*serverConfig, error) {
+	t.Helper()
+	for name, value := range variables {
+		t.Setenv(name, value)
+	}
+	if file != "" {
+		flags = append(flags, "--config", write(t, "hodei.yaml", file))
+	}
+	f := pflag.NewFlagSet("server", pflag.ContinueOnError)
+	serverFlags(f, "/default", "info")
+	if err := f.Parse(flags); err != nil {
+		t.Fatal(err)
+	}
+	return loadServerConfig(f)
+}
+
 func TestServerConfig(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "hodei.yaml")
-	write := func(text string) {
-		t.Helper()
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	type vars = map[string]string
+	defaults := serverConfig{Data: "/default", KeyFile: "/default.key", HTTP: "127.0.0.1:8080", GRPC: "127.0.0.1:9090", LogLevel: "info", LogForm: "text"}
+	with := func(change func(*serverConfig)) serverConfig {
+		c := defaults
+		change(&c)
+		return c
 	}
-	load := func(args ...string) (*serverConfig, error) {
-		t.Helper()
-		f := pflag.NewFlagSet("server", pflag.ContinueOnError)
-		serverFlags(f, "/default")
-		if err := f.Parse(args); err != nil {
-			t.Fatal(err)
-		}
-		return loadServerConfig(f)
-	}
-	want := func(name, got, want string) {
-		t.Helper()
-		if got != want {
-			t.Errorf("%s: %q, want %q", name, got, want)
-		}
-	}
-	c, err := load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	want("the default", c.Data, "/default")
-	want("beside it", c.KeyFile, "/default.key")
-	write("data: /file\nhttp: 127.0.0.1:1\n")
-	t.Setenv("HODEI_CONFIG", file)
-	if c, err = load(); err != nil {
-		t.Fatal(err)
-	}
-	want("the file over the default", c.Data, "/file")
-	t.Setenv("HODEI_DATA", "/env")
-	if c, err = load(); err != nil {
-		t.Fatal(err)
-	}
-	want("the environment over the file", c.Data, "/env")
-	want("what only the file says", c.HTTP, "127.0.0.1:1")
-	if c, err = load("--data", "/flag"); err != nil {
-		t.Fatal(err)
-	}
-	want("the flag over the environment", c.Data, "/flag")
-	write("dat: /file\n")
-	if _, err = load(); err == nil || !strings.Contains(err.Error(), `unknown setting "dat"`) {
-		t.Errorf("an unknown setting: %v", err)
+	for _, row := range []struct {
+		name  string
+		file  string
+		vars  vars
+		flags []string
+		want  serverConfig
+	}{
+		{"nothing said", "", nil, nil, defaults},
+		{"the file over the default", "http: 127.0.0.1:1\nlog_format: json\n", nil, nil,
+			with(func(c *serverConfig) { c.HTTP, c.LogForm = "127.0.0.1:1", "json" })},
+		{"the environment over the file", "http: 127.0.0.1:1\ngrpc: 127.0.0.1:2\n", vars{"HODEI_HTTP": "127.0.0.1:3"}, nil,
+			with(func(c *serverConfig) { c.HTTP, c.GRPC = "127.0.0.1:3", "127.0.0.1:2" })},
+		{"the flag over all", "http: 127.0.0.1:1\n", vars{"HODEI_HTTP": "127.0.0.1:3"}, []string{"--http", "127.0.0.1:4"},
+			with(func(c *serverConfig) { c.HTTP = "127.0.0.1:4" })},
+		{"an empty variable says nothing", "http: 127.0.0.1:1\n", vars{"HODEI_HTTP": ""}, nil,
+			with(func(c *serverConfig) { c.HTTP = "127.0.0.1:1" })},
+		{"other variables say nothing", "", vars{"HODEI_API_URL": "http://127.0.0.1:1", "HODEI_NONSENSE": "1"}, nil, defaults},
+		{"an empty file says nothing", "# nothing\n", nil, nil, defaults},
+		{"names with two words", "", vars{"HODEI_LOG_LEVEL": "debug", "HODEI_AGENT_DIR": "/agents"}, []string{"--key-file", "/key"},
+			with(func(c *serverConfig) { c.LogLevel, c.AgentDir, c.KeyFile = "debug", "/agents", "/key" })},
+		{"the key lies beside the data", "", nil, []string{"--data", "/elsewhere"},
+			with(func(c *serverConfig) { c.Data, c.KeyFile = "/elsewhere", "/elsewhere.key" })},
+		{"loopback by name, and of version 6", "", nil, []string{"--http", "localhost:80", "--grpc", "[::]:9090", "--advertise", "grpcs://hodei.example.com:443"},
+			with(func(c *serverConfig) {
+				c.HTTP, c.GRPC, c.Advertise = "localhost:80", "[::]:9090", "grpcs://hodei.example.com:443"
+			})},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got, err := loadWith(t, row.file, row.vars, row.flags...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(row.want, *got, cmpopts.IgnoreUnexported(serverConfig{})); d != "" {
+				t.Error(d)
+			}
+		})
 	}
 }
 
-func TestLoadAccess(t *testing.T) {
+// A wrong configuration is refused at the start, by the name of who said it.
+func TestWrongServerConfig(t *testing.T) {
+	type vars = map[string]string
+	for _, row := range []struct {
+		name  string
+		file  string
+		vars  vars
+		flags []string
+		says  string
+	}{
+		{"HTTP for everybody", "", nil, []string{"--http", "0.0.0.0:80"}, "--http is 0.0.0.0:80, which is not loopback, and the HTTP API has no TLS of its own"},
+		{"HTTP on all addresses", "", nil, []string{"--http", ":80"}, "--http is :80, which is not loopback"},
+		{"HTTP for everybody, by a variable", "", vars{"HODEI_HTTP": "10.0.0.1:80"}, nil, "HODEI_HTTP is 10.0.0.1:80, which is not loopback"},
+		{"an address without a port", "http: localhost\n", nil, nil, `http in FILE is "localhost"; it must be HOST:PORT, such as 127.0.0.1:8080`},
+		{"a port that is none", "", nil, []string{"--grpc", "127.0.0.1:http"}, `--grpc is "127.0.0.1:http"; it must be HOST:PORT`},
+		{"a port that is too large", "", nil, []string{"--grpc", "127.0.0.1:65536"}, `--grpc is "127.0.0.1:65536"; it must be HOST:PORT`},
+		{"no data folder", "", nil, []string{"--data", ""}, "--data is empty"},
+		{"workers without TLS", "", nil, []string{"--advertise", "grpc://x:1"}, `--advertise is "grpc://x:1"; it must be grpcs://HOST:PORT`},
+		{"workers without a port", "", nil, []string{"--advertise", "grpcs://x"}, `--advertise is "grpcs://x"; it must be grpcs://HOST:PORT`},
+		{"a certificate without its key", "", nil, []string{"--tls-cert", "x"}, "--tls-cert and --tls-key go together"},
+		{"a level that is none", "", vars{"HODEI_LOG_LEVEL": "loud"}, nil, `HODEI_LOG_LEVEL is "loud"; it may be debug, info, warn or error`},
+		{"a format that is none", "log_format: xml\n", nil, nil, `log_format in FILE is "xml"; it may be text or json`},
+		{"a setting that is none", "dat: /x\n", nil, nil, `FILE: unknown setting "dat"` + "\nhelp: did you mean data? all settings: advertise, "},
+		{"a setting within another", "http:\n  port: 1\n", nil, nil, "FILE: http must be a single value"},
+		{"a file that is no YAML", "http: \"x\n", nil, nil, "cannot read FILE: it is not YAML: "},
+		{"a file that is not there", "", vars{"HODEI_CONFIG": "/nowhere"}, nil, "cannot read /nowhere: no such file or directory"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			_, err := loadWith(t, row.file, row.vars, row.flags...)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			e := (&app{}).explain(err)
+			said := e.Error() + "\nhelp: " + e.help
+			for _, word := range strings.Fields(said) {
+				if strings.HasSuffix(strings.TrimSuffix(word, ":"), "hodei.yaml") {
+					said = strings.ReplaceAll(said, strings.TrimSuffix(word, ":"), "FILE")
+				}
+			}
+			if !strings.HasPrefix(said, row.says) || e.code != exitUsage {
+				t.Errorf("code %d, said %q, want %q", e.code, said, row.says)
+			}
+		})
+	}
+}
+
+// Where the server is and who asks: flag, environment, file, what hodei dev left.
+func TestAccess(t *testing.T) {
 	dir := t.TempDir()
+	for _, name := range []string{"HODEI_API_URL", "HODEI_API_TOKEN", "HODEI_TOKEN_FILE", "HODEI_NAMESPACE"} {
+		t.Setenv(name, "")
+	}
 	t.Setenv("HODEI_CONFIG_DIR", dir)
-	t.Setenv("HODEI_API_URL", "")
-	t.Setenv("HODEI_API_TOKEN", "")
-	check := func(name, server, url, token string) {
+	a := &app{}
+	check := func(name string, want access) {
 		t.Helper()
-		a, err := loadAccess(server, "")
-		if err != nil || a.url != url || a.token != token {
-			t.Errorf("%s: %+v, %v; want %s %s", name, a, err, url, token)
+		want.dir = dir
+		got, err := a.findAccess()
+		if err != nil || got != want {
+			t.Errorf("%s: %+v, %v; want %+v", name, got, err, want)
 		}
 	}
-	check("nothing", "", defaultURL, "")
+	want := access{url: defaultURL}
+	want.tokenFrom = filepath.Join(dir, tokenName)
+	check("nothing said", want)
+
 	for name, text := range map[string]string{tokenName: "hodei_kept", serverName: "http://127.0.0.1:1"} {
-		if err := keepSecret(filepath.Join(dir, name), text); err != nil {
+		if err := keep(filepath.Join(dir, name), text); err != nil {
 			t.Fatal(err)
 		}
 	}
-	check("what hodei dev left", "", "http://127.0.0.1:1", "hodei_kept")
-	if err := os.WriteFile(filepath.Join(dir, configName), []byte("server: http://127.0.0.1:2\n"), 0o600); err != nil {
+	want.url, want.urlFrom, want.token = "http://127.0.0.1:1", filepath.Join(dir, serverName), "hodei_kept"
+	check("what hodei dev left", want)
+
+	config, file := filepath.Join(dir, configName), write(t, "token", "hodei_file\n")
+	if err := os.WriteFile(config, []byte("server: http://127.0.0.1:2\nnamespace: web\ntoken_file: "+file+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	check("the configuration file", "", "http://127.0.0.1:2", "hodei_kept")
-	t.Setenv("HODEI_API_URL", "http://127.0.0.1:3")
-	t.Setenv("HODEI_API_TOKEN", "hodei_env")
-	check("the environment", "", "http://127.0.0.1:3", "hodei_env")
-	check("the flag", "http://127.0.0.1:4", "http://127.0.0.1:4", "hodei_env")
+	want = access{url: "http://127.0.0.1:2", urlFrom: config, namespace: "web", token: "hodei_file", tokenFrom: file}
+	check("the configuration file", want)
+
+	for name, value := range map[string]string{"HODEI_API_URL": "http://127.0.0.1:3", "HODEI_API_TOKEN": "hodei_env", "HODEI_NAMESPACE": "ml"} {
+		t.Setenv(name, value)
+	}
+	want = access{url: "http://127.0.0.1:3", urlFrom: "HODEI_API_URL", namespace: "ml", token: "hodei_env", tokenFrom: "HODEI_API_TOKEN"}
+	check("the environment", want)
+
+	a.server, a.namespace, a.tokenFile = "http://127.0.0.1:4", "sandbox", write(t, "other", "hodei_flag")
+	want = access{url: "http://127.0.0.1:4", urlFrom: "--server", namespace: "sandbox", token: "hodei_flag", tokenFrom: a.tokenFile}
+	check("the flags", want)
+
 	if info, err := os.Stat(filepath.Join(dir, tokenName)); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the token's file: %v, %v", info, err)
+		t.Errorf("the token's file can be read by others: %v, %v", info, err)
+	}
+	a.tokenFile = "/nowhere"
+	if _, err := a.findAccess(); err == nil || err.Error() != "cannot read a token from /nowhere (from --token-file): no such file or directory" {
+		t.Errorf("a token file that is not there: %v", err)
 	}
 }

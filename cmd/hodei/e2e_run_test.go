@@ -24,7 +24,7 @@ func TestRun(t *testing.T) {
 	c := startCluster(t)
 	t.Run("group", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *cluster){
-			"the exit code is the job's":                      exitCodes,
+			"the exit code is the job's":                      endsAsItsJob,
 			"every byte arrives unchanged through a pipe":     bytesUnchanged,
 			"standard error stays apart without a terminal":   stderrApart,
 			"steps run in order in one workspace":             stepsInOrder,
@@ -47,7 +47,7 @@ func TestRun(t *testing.T) {
 	})
 }
 
-func exitCodes(t *testing.T, c *cluster) {
+func endsAsItsJob(t *testing.T, c *cluster) {
 	for _, row := range []struct {
 		script string
 		want   int

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,8 +9,6 @@ import (
 	"testing"
 	"time"
 )
-
-var update = flag.Bool("update", false, "write the golden transcripts anew")
 
 // measured replaces what differs from run to run: ids, times, sizes, positions.
 var measured = []struct {
@@ -50,8 +47,9 @@ func (c *cluster) transcript(b *strings.Builder, ids map[string]string, args ...
 	}
 }
 
-// What people see of a small life: golden, but for ids, times and sizes.
-func TestTranscripts(t *testing.T) {
+// What people see of a small life on a real cluster: golden, but for ids, times
+// and sizes.
+func TestTranscriptOfARealCluster(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
 	eventually(t, 30*time.Second, func() error {
@@ -105,11 +103,8 @@ func TestTranscripts(t *testing.T) {
 	for _, m := range measured {
 		got = m.pattern.ReplaceAllString(got, m.with)
 	}
-	golden := filepath.Join("testdata", "transcripts.golden")
+	golden := filepath.Join("testdata", "real.golden")
 	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
 		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -13,9 +13,7 @@ import (
 	"github.com/hodei-jobs/hodei/cmd/hodei/term"
 )
 
-// Exit codes of all commands. run ends with its job's own code, 128+N for signal
-// N, 124 at its time limit, 125 without a result, 130 cancelled here, 143
-// cancelled elsewhere.
+// Exit codes of all commands.
 const (
 	exitOK          = 0
 	exitNo          = 1 // done, and the answer is no
@@ -28,10 +26,27 @@ const (
 	exitBug         = 70
 	exitInterrupted = 130
 
+	// run, and job wait with --exit-code, end as the job did, or with these.
 	exitJobTimeout   = 124
 	exitJobNoResult  = 125
 	exitJobCancelled = 143
+	exitSignal       = 128 // and the number of the signal
 )
+
+// exitCodes is what the help says of them.
+const exitCodes = `Exit codes:
+  0    done, and the answer is yes      5    refused by the state of the thing
+  1    done, and the answer is no       6    no answer from the server
+  2    usage or invalid input;          7    versions do not fit
+       nothing was changed              70   a bug in hodei
+  3    not found                        130  interrupted
+  4    not signed in, or not allowed`
+
+// jobExitCodes are those of commands that end as their job did.
+const jobExitCodes = `Exit codes:
+  the job's own                    125  no result: refused, unreachable, lost
+  128+N  signal N ended it         130  cancelled here
+  124    its time limit            143  cancelled elsewhere`
 
 // exitError is an error that knows its exit code and what helps.
 type exitError struct {
@@ -40,7 +55,7 @@ type exitError struct {
 	help string
 	more []string // evidence, a line each
 	also []finding
-	last string // a line at the end, such as what was changed
+	last string // what comes at the end, such as what was changed
 }
 
 // finding is one more error of the same command, with its evidence.
@@ -61,7 +76,8 @@ func usage(format string, args ...any) error {
 	return &exitError{code: exitUsage, err: fmt.Errorf(format, args...)}
 }
 
-// report writes err as people are told of it and returns the exit code.
+// report writes err as people are told of it, as JSON if that is asked for, and
+// returns the exit code.
 func (a *app) report(err error) int {
 	var s silent
 	if errors.As(err, &s) {
@@ -71,15 +87,16 @@ func (a *app) report(err error) int {
 		return exitInterrupted
 	}
 	e := a.explain(err)
-	var p *wire.Problem
-	if a.output == "json" && errors.As(err, &p) {
-		if line, jerr := json.Marshal(p); jerr == nil {
-			fmt.Fprintf(a.stderr, "%s\n", line)
-			return e.code
-		}
+	if a.output == "json" {
+		fmt.Fprintf(a.stderr, "%s\n", asJSON(e))
+		return e.code
 	}
 	for _, f := range append([]finding{{e.err.Error(), e.more}}, e.also...) {
-		fmt.Fprintf(a.stderr, "%s %s\n", a.err.Paint(term.Red, "error:"), term.Escape(f.text))
+		head, rest, _ := strings.Cut(f.text, "\n") // several errors at once have a line each
+		fmt.Fprintf(a.stderr, "%s %s\n", a.err.Paint(term.Red, "error:"), term.Escape(head))
+		for line := range strings.Lines(rest) {
+			fmt.Fprintf(a.stderr, "  %s\n", term.Escape(strings.TrimRight(line, "\n")))
+		}
 		for _, m := range f.more {
 			fmt.Fprintf(a.stderr, "  %s\n", term.Escape(m))
 		}
@@ -93,27 +110,75 @@ func (a *app) report(err error) int {
 	return e.code
 }
 
+// problem is an error of this program in the form of the server's, without the
+// status of an answer.
+type problem struct {
+	Title  string        `json:"title"`
+	Detail string        `json:"detail"`
+	Help   string        `json:"help,omitempty"`
+	Errors []wire.Detail `json:"errors,omitempty"`
+}
+
+// asJSON returns the server's problem as it came, or one of this program.
+func asJSON(e *exitError) []byte {
+	var served *wire.Problem
+	var told any
+	if errors.As(e.err, &served) {
+		told = served
+	} else {
+		own := problem{Title: titleOf[e.code], Detail: e.err.Error(), Help: e.help}
+		for _, f := range e.also {
+			own.Errors = append(own.Errors, wire.Detail{Message: f.text})
+		}
+		told = own
+	}
+	b, err := json.Marshal(told)
+	if err != nil { // never: all fields are text, or came as JSON
+		return []byte(`{"title":"Internal error"}`)
+	}
+	return b
+}
+
+var titleOf = map[int]string{
+	exitUsage: "Invalid", exitNotFound: "Not found", exitDenied: "Not allowed", exitRefused: "Refused", exitUnreachable: "Unreachable",
+	exitVersion: "Versions do not fit", exitBug: "Internal error", exitJobNoResult: "No result",
+}
+
 // explain turns any error into one with a code and help.
 func (a *app) explain(err error) *exitError {
 	var e *exitError
-	if errors.As(err, &e) {
-		return e
-	}
 	var u *client.UnreachableError
-	if errors.As(err, &u) {
-		return &exitError{code: exitUnreachable, err: u, help: "start one: hodei dev    name another: --server URL"}
-	}
 	var p *wire.Problem
-	if errors.As(err, &p) {
-		return explainProblem(p)
-	}
-	if strings.HasPrefix(err.Error(), "unknown command") {
-		return &exitError{code: exitUsage, err: errors.New(strings.SplitN(err.Error(), "\n", 2)[0]), help: "all commands: hodei --help"}
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.As(err, &u):
+		return a.unreachable(u)
+	case errors.As(err, &p):
+		return a.explainProblem(p)
 	}
 	return &exitError{code: exitBug, err: err}
 }
 
-func explainProblem(p *wire.Problem) *exitError {
+func (a *app) unreachable(u *client.UnreachableError) *exitError {
+	e := &exitError{code: exitUnreachable, help: "start one: hodei dev    name another: --server URL",
+		err: fmt.Errorf("cannot reach the server at %s%s: %s", u.URL, from(a.access.urlFrom), reason(u.Cause))}
+	switch reason(u.Cause) {
+	case noHTTP, closedOnUs:
+		e.help = "is this its HTTP address? workers connect to another    name it: --server URL"
+	}
+	return e
+}
+
+// from says where a setting comes from, unless nobody set it.
+func from(source string) string {
+	if source == "" {
+		return ""
+	}
+	return " (from " + source + ")"
+}
+
+func (a *app) explainProblem(p *wire.Problem) *exitError {
 	e := &exitError{code: exitBug, err: p, help: p.Help}
 	if len(p.Errors) > 1 {
 		for _, d := range p.Errors {
@@ -125,15 +190,39 @@ func explainProblem(p *wire.Problem) *exitError {
 		e.code = exitUsage
 	case http.StatusNotFound, http.StatusGone:
 		e.code = exitNotFound
-	case http.StatusUnauthorized, http.StatusForbidden:
+	case http.StatusUnauthorized:
 		e.code = exitDenied
-		if e.help == "" {
-			e.help = "name a token: export HODEI_API_TOKEN=…    or --token-file FILE"
-		}
+		a.explainToken(e)
+	case http.StatusForbidden:
+		e.code = exitDenied
 	case http.StatusConflict, http.StatusPreconditionFailed:
 		e.code = exitRefused
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:
 		e.code = exitUnreachable
 	}
 	return e
+}
+
+// explainToken says which token was refused, without showing it.
+func (a *app) explainToken(e *exitError) {
+	t := a.access.token
+	if t == "" {
+		e.err = errors.New("the server wants a token, and none was found")
+		e.more = []string{"looked at HODEI_API_TOKEN and in " + short(a.access.dir)}
+	} else {
+		e.more = []string{"token " + hint(t) + from(short(a.access.tokenFrom))}
+	}
+	if e.help == "" {
+		e.help = "name another: export HODEI_API_TOKEN=…    or --token-file FILE"
+	}
+}
+
+// hint is a token of which only its kind and its end can be read.
+func hint(token string) string {
+	const shown = 4
+	prefix, rest, ok := strings.Cut(token, "_")
+	if !ok || len(rest) < 4*shown {
+		return "…"
+	}
+	return prefix + "_…" + rest[len(rest)-shown:]
 }

@@ -1,13 +1,24 @@
 package main
 
 import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+
 	"github.com/hodei-jobs/hodei/api/client"
 	"github.com/hodei-jobs/hodei/api/wire"
+	"github.com/hodei-jobs/hodei/cmd/hodei/term"
 )
 
 func TestExitOf(t *testing.T) {
@@ -53,8 +64,18 @@ func TestReport(t *testing.T) {
   help: the jobs there are: hodei job list
 `},
 		{"a bad token", &wire.Problem{Status: http.StatusUnauthorized, Detail: "the server does not accept this token"}, exitDenied, `error: the server does not accept this token
-  help: name a token: export HODEI_API_TOKEN=…    or --token-file FILE
+  token hodei_…x4Q7 (from HODEI_API_TOKEN)
+  help: name another: export HODEI_API_TOKEN=…    or --token-file FILE
 `},
+		{"a role that does not allow it", &wire.Problem{Status: http.StatusForbidden, Detail: "the token's role is viewer, this needs submitter"}, exitDenied, "error: the token's role is viewer, this needs submitter\n"},
+		{"what answers in another protocol", &client.UnreachableError{URL: "http://127.0.0.1:9090", Cause: errors.New(`net/http: HTTP/1.x transport connection broken: malformed HTTP response "\x00"`)}, exitUnreachable, `error: cannot reach the server at http://127.0.0.1:9090: it does not answer in HTTP
+  help: is this its HTTP address? workers connect to another    name it: --server URL
+`},
+		{"a server with a certificate of its own", &client.UnreachableError{URL: "https://127.0.0.1:1", Cause: &url.Error{Op: "Get", Err: &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}}}, exitUnreachable,
+			"error: cannot reach the server at https://127.0.0.1:1: its certificate is not one this machine trusts\n  help: start one: hodei dev    name another: --server URL\n"},
+		{"a server that says nothing", &client.UnreachableError{URL: "http://127.0.0.1:1", Cause: &url.Error{Op: "Get", Err: context.DeadlineExceeded}}, exitUnreachable,
+			"error: cannot reach the server at http://127.0.0.1:1: it did not answer in time\n  help: start one: hodei dev    name another: --server URL\n"},
+		{"several errors of one stop", errors.Join(errors.New("the log has stopped"), errors.New("its disk is full")), exitBug, "error: the log has stopped\n  its disk is full\n"},
 		{"several mistakes", &wire.Problem{Status: http.StatusUnprocessableEntity, Detail: "cannot accept this spec", Errors: []wire.Detail{{Location: "a", Message: "is wrong"}, {Location: "b", Message: "is too"}}}, exitUsage, `error: cannot accept this spec
   a: is wrong
   b: is too
@@ -65,49 +86,97 @@ func TestReport(t *testing.T) {
 		{"a bug", errors.New("boom"), exitBug, "error: boom\n"},
 	} {
 		var b strings.Builder
-		a := &app{stderr: &b, output: "table"}
+		a := &app{stderr: &b, output: "table", access: access{token: fakeToken, tokenFrom: "HODEI_API_TOKEN"}}
 		if code := a.report(row.err); code != row.code || b.String() != row.says {
 			t.Errorf("%s: code %d, want %d; said\n%swant\n%s", row.name, code, row.code, b.String(), row.says)
 		}
 	}
 }
 
-func TestUsageErrors(t *testing.T) {
-	t.Setenv("HODEI_CONFIG_DIR", t.TempDir())
-	for _, row := range []struct {
-		args []string
-		says string
-	}{
-		{[]string{"run", "--memroy", "2Gi", "--", "make"}, "error: unknown flag --memroy\n  help: did you mean --memory? all flags: hodei run --help\n"},
-		{[]string{"run"}, "error: nothing to run\n  help: hodei run -- CMD ARG…    or: hodei run -f job.yaml\n"},
-		{[]string{"job", "lst"}, "error: unknown command \"lst\" for hodei job\n  help: did you mean hodei job list?\n"},
-		{[]string{"job", "get"}, "error: hodei job get takes one job id, got 0\n  help: hodei job get --help\n"},
-		{[]string{"queue", "x"}, "error: hodei queue takes no argument, got \"x\"\n  help: hodei queue --help\n"},
-		{[]string{"job", "list", "-o", "xml"}, "error: --output is \"xml\"; it may be table or json\n"},
-		{[]string{"dev", "--http", "0.0.0.0:80"}, "error: --http 0.0.0.0:80 is not loopback, and the HTTP API has no TLS of its own\n  help: listen on 127.0.0.1 and put a proxy with TLS in front\n"},
-		{[]string{"server", "--log-level", "loud"}, "error: --log-level is \"loud\"; it may be debug, info, warn or error\n"},
-		{[]string{"server", "--tls-cert", "x"}, "error: --tls-cert and --tls-key go together\n"},
-		{[]string{"bench", "--only", "nothing"}, "error: there is no part \"nothing\"\n"},
+// The server's words for a bad token are completed by which token that was.
+func TestATokenIsNamedNotShown(t *testing.T) {
+	for token, want := range map[string]string{
+		"hodei_9fQ2mVb7LkTz3RwYxN5sDcHx4Q7": "hodei_…x4Q7",
+		"hodei_short":                       "…",
+		"somebody's password":               "…",
 	} {
-		var out, errs strings.Builder
-		a := &app{stdout: &out, stderr: &errs}
-		if code := a.run(t.Context(), row.args); code != exitUsage || !strings.HasPrefix(errs.String(), row.says) {
-			t.Errorf("%v: code %d, said\n%swant\n%s", row.args, code, errs.String(), row.says)
+		if got := hint(token); got != want {
+			t.Errorf("%s is shown as %s, want %s", token, got, want)
 		}
 	}
 }
 
-// Every command's help opens with examples and fits a screen before its flags.
-func TestHelp(t *testing.T) {
-	a := &app{}
-	for _, c := range a.root().Commands() {
-		for _, c := range append(c.Commands(), c) {
-			if c.Name() == "help" || c.Name() == "completion" || c.Parent() != nil && c.Parent().Name() == "completion" {
-				continue
-			}
-			if n := strings.Count(c.Long, "\n"); !strings.Contains(c.Long, "Examples:\n  ") || n > 24 {
-				t.Errorf("%s: its help has %d lines, or no examples", c.CommandPath(), n)
-			}
+// Every code that the help names is shown by a transcript, but for those that
+// take a signal or a bug: TestInterruptedRun and TestABugIsToldAsOne show them.
+func TestEveryExitCodeIsShown(t *testing.T) {
+	files, err := filepath.Glob("testdata/transcripts/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := ""
+	for _, path := range files {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown += string(b)
+	}
+	for _, code := range []int{exitOK, exitNo, exitUsage, exitNotFound, exitDenied, exitRefused, exitUnreachable, exitVersion,
+		7, exitSignal + 9, exitJobTimeout, exitJobNoResult, exitJobCancelled} {
+		if !strings.Contains(shown, fmt.Sprintf("«exit %d»", code)) {
+			t.Errorf("no transcript shows exit code %d", code)
 		}
 	}
+	for _, code := range []int{exitBug, exitInterrupted} {
+		if !strings.Contains(exitCodes, fmt.Sprintf(" %d ", code)) {
+			t.Errorf("the help does not name exit code %d", code)
+		}
+	}
+}
+
+// commandsBelow calls fn with every command that people see.
+func commandsBelow(c *cobra.Command, fn func(*cobra.Command)) {
+	fn(c)
+	for _, child := range c.Commands() {
+		if child.IsAvailableCommand() {
+			commandsBelow(child, fn)
+		}
+	}
+}
+
+// Every command's help opens with two examples of commands there are, and fits a
+// screen before its flags.
+func TestHelp(t *testing.T) {
+	const lines, columns = 24, 80
+	root := (&app{}).root()
+	commandsBelow(root, func(c *cobra.Command) {
+		var out strings.Builder
+		a := &app{stdout: &out, stderr: io.Discard}
+		if code := a.run(t.Context(), append(strings.Fields(c.CommandPath())[1:], "--help")); code != exitOK {
+			t.Errorf("%s --help: code %d", c.CommandPath(), code)
+		}
+		before, _, ok := strings.Cut(out.String(), "\nFlags:\n")
+		if n := strings.Count(before, "\n"); !ok || n > lines {
+			t.Errorf("%s: its help has %d lines before the flags", c.CommandPath(), n)
+		}
+		for line := range strings.Lines(out.String()) {
+			if term.Width(strings.TrimRight(line, "\n")) > columns {
+				t.Errorf("%s: a line of its help is wider than %d columns: %s", c.CommandPath(), columns, line)
+			}
+		}
+		_, after, _ := strings.Cut(before, "\n\nExamples:\n")
+		examples := strings.Split(strings.SplitN(after, "\n\n", 2)[0], "\n")
+		if strings.Count(strings.SplitN(before, "Examples:", 2)[0], "\n") != 2 || len(examples) < 2 {
+			t.Errorf("%s: its help does not open with two examples:\n%s", c.CommandPath(), before)
+		}
+		for _, e := range examples {
+			words := strings.Fields(e)
+			for len(words) > 0 && words[0] != "hodei" {
+				words = words[1:]
+			}
+			if found, rest, err := root.Find(words[1:]); err != nil || !strings.HasPrefix(strings.Join(words, " "), c.CommandPath()) && c != root || found == root && len(rest) > 0 {
+				t.Errorf("%s: its example is of another command: %s", c.CommandPath(), e)
+			}
+		}
+	})
 }

@@ -5,79 +5,127 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hodei-jobs/hodei/aggregates/resource"
 	"github.com/hodei-jobs/hodei/api/client"
 	"github.com/hodei-jobs/hodei/api/wire"
 	"github.com/hodei-jobs/hodei/cmd/hodei/term"
 )
 
 // runJob submits a job and, unless detached, follows it to its end.
-func (a *app) runJob(ctx context.Context, spec []byte, f runFlags) error {
-	c, err := a.client()
+func (a *app) runJob(ctx context.Context, f *runFlags, spec map[string]any) error {
+	cl, err := a.client()
 	if err != nil {
-		return noResult(err)
+		return a.noResult(err)
 	}
-	job, err := c.Submit(ctx, spec, f.key)
+	if _, ok := spec["namespace"]; a.access.namespace != "" && (!ok || a.namespace != "") {
+		spec["namespace"] = a.access.namespace
+	}
+	body, err := json.Marshal(spec)
 	if err != nil {
-		return noResult(err)
+		return err
 	}
+	keys := catch()
+	defer keys.release()
+	var raw json.RawMessage
+	err = keys.during(ctx, func(ctx context.Context) (err error) {
+		raw, err = cl.Post(ctx, "/v1/jobs", body, f.key)
+		return a.newer(ctx, cl, "/v1/jobs", err)
+	})
+	if err != nil {
+		return a.noResult(err)
+	}
+	job, _, err := decode[wire.Job](a, raw)
+	if err != nil {
+		return a.noResult(err)
+	}
+	a.keepLast(job.ID)
 	if f.detach {
-		return a.printSubmitted(job)
+		return a.printSubmitted(job, raw)
 	}
-	v := &viewer{app: a, client: c, raw: f.raw, progress: true}
-	end, err := v.follow(ctx, job.ID, 0)
-	if err != nil {
-		return noResult(err)
-	}
-	if f.result != "" {
-		if err := keepResult(f.result, end); err != nil {
-			return err
-		}
-	}
-	v.conclude(end)
-	return exitOf(end, v.cancelled.Load())
+	return a.followRun(ctx, cl, keys, f, job)
 }
 
-func (a *app) printSubmitted(job *wire.Job) error {
+func (a *app) printSubmitted(job *wire.Job, raw json.RawMessage) error {
 	if a.output == "json" {
-		return a.emit(job)
+		return a.emit(raw)
 	}
 	_, err := fmt.Fprintln(a.stdout, job.ID)
 	return err
 }
 
+// followRun follows a submitted job and exits as it did.
+func (a *app) followRun(ctx context.Context, cl *client.Client, keys *interrupts, f *runFlags, job *wire.Job) error {
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
+	v := &viewer{app: a, client: cl, screen: newScreen(a, true, f.raw), memory: memoryOf(job)}
+	keys.screen, keys.client, keys.job, keys.leave = v.screen, cl, job.ID, leave
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		keys.run(ctx)
+	}()
+	end, err := v.follow(ctx, job.ID, 0)
+	leave()
+	<-watched
+	switch {
+	case err == nil:
+	case keys.left:
+		return a.leftJob(job.ID, keys.sent)
+	default:
+		return a.noResult(err)
+	}
+	v.conclude(end)
+	if f.result != "" {
+		if err := keepResult(f.result, end); err != nil {
+			return err
+		}
+	}
+	return exitOf(end, keys.asked)
+}
+
+// leftJob says what becomes of a job that is not followed any more.
+func (a *app) leftJob(jobID string, cancelled bool) error {
+	if cancelled {
+		a.note("left %s; it is being cancelled    look: hodei job get %s", jobID, jobID)
+	} else {
+		a.note("left %s; the cancellation did not reach the server and the job goes on    cancel it: hodei job cancel %s", jobID, jobID)
+	}
+	return silent(exitInterrupted)
+}
+
 func keepResult(path string, job *wire.Job) error {
 	b, err := json.MarshalIndent(job, "", "  ")
-	if err != nil {
-		return err
+	if err == nil {
+		err = os.WriteFile(path, append(b, '\n'), 0o644)
 	}
-	if err := os.WriteFile(path, append(b, '\n'), 0o644); err != nil {
-		return usage("the job has ended, but its result can't be kept: %v", err)
+	if err != nil {
+		return &exitError{code: exitJobNoResult, err: fmt.Errorf("the job %s, but its result can't be written to %s: %s", job.State, path, reason(err)), help: "hodei job get " + job.ID + " -o json"}
 	}
 	return nil
 }
 
 // noResult gives an error the exit code 125 where run has no result, but for
-// input that was refused, where nothing was changed.
-func noResult(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+// input that was refused, where nothing was changed, and an interruption.
+func (a *app) noResult(err error) error {
+	if errors.Is(err, context.Canceled) {
 		return silent(exitInterrupted)
 	}
-	e := (&app{}).explain(err)
-	if e.code == exitUsage {
-		return e
+	var s silent
+	if errors.As(err, &s) {
+		return err
 	}
-	out := *e
-	out.code = exitJobNoResult
+	out := *a.explain(err)
+	switch out.code {
+	case exitUsage, exitInterrupted, exitBug:
+	default:
+		out.code = exitJobNoResult
+	}
 	return &out
 }
 
@@ -96,7 +144,7 @@ func exitOf(j *wire.Job, here bool) error {
 	case "failed":
 		if j.Signal != "" {
 			if n := unix.SignalNum("SIG" + strings.TrimPrefix(j.Signal, "SIG")); n != 0 {
-				return silent(128 + int(n))
+				return silent(exitSignal + int(n))
 			}
 		}
 		if j.ExitCode != nil && *j.ExitCode != 0 {
@@ -107,151 +155,116 @@ func exitOf(j *wire.Job, here bool) error {
 }
 
 // viewer shows a job's life: its output on stdout, what becomes of it on stderr.
+// Its methods are called by one goroutine.
 type viewer struct {
-	app      *app
-	client   *client.Client
-	raw      bool
-	progress bool // tell of states, and cancel on Ctrl-C
+	app    *app
+	client *client.Client
+	screen *screen
+	memory uint64 // bytes it asked for, 0 for none
 
-	out, errOut io.Writer
-	status      statusLine
-	cancelled   atomic.Bool
-	middle      bool // the output stands in the middle of a line
+	since time.Time // when the connection was lost; zero while there is one
+	said  string    // the line said last of a state
 }
 
 // follow shows the job until it has ended and returns it as it ended.
 func (v *viewer) follow(ctx context.Context, id string, attempt uint32) (*wire.Job, error) {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	v.status.w, v.status.style = v.app.stderr, v.app.err
-	if v.progress {
-		defer v.onInterrupt(ctx, id, stop)()
-	}
-	v.out, v.errOut = v.app.jobOutput(v.app.stdout, v.app.out, v.raw), v.app.jobOutput(v.app.stderr, v.app.err, v.raw)
-	end, err := v.client.FollowJob(ctx, id, attempt, client.Follower{State: v.state, Log: v.log, Lost: v.lost})
-	for w, s := range map[io.Writer]term.Style{v.out: v.app.out, v.errOut: v.app.err} {
-		if f, ok := w.(*term.Filter); ok && s.Terminal {
-			_ = f.Reset()
-		}
-	}
-	return end, err
-}
-
-// jobOutput returns where a job's bytes go: unchanged, unless that is a terminal.
-func (a *app) jobOutput(w io.Writer, s term.Style, raw bool) io.Writer {
-	if s.Terminal && !raw {
-		return term.NewFilter(w)
-	}
-	return w
+	defer v.screen.close()
+	return v.client.FollowJob(ctx, id, attempt, client.Follower{State: v.state, Log: v.log, Lost: v.lost})
 }
 
 func (v *viewer) log(p *wire.LogPiece) error {
-	v.status.clear()
-	w, b := v.out, p.Bytes()
-	if p.Stderr {
-		w = v.errOut
-	}
-	if _, err := w.Write(b); err != nil {
-		if errors.Is(err, syscall.EPIPE) {
-			return silent(128 + int(syscall.SIGPIPE))
-		}
-		return fmt.Errorf("cannot write the output: %w", err)
-	}
-	v.middle = len(b) > 0 && b[len(b)-1] != '\n'
-	return nil
+	v.back()
+	return v.screen.output(p.Stderr, p.Bytes())
 }
 
-// state tells of a state: what comes before a job's output is replaced by what
-// comes next.
+// state tells of a state. What a job waits for is replaced by what comes next;
+// where it runs stays.
 func (v *viewer) state(j *wire.Job) {
-	switch {
-	case !v.progress || v.app.quiet || j.Terminal():
-	case j.State == "running":
-		v.status.print(v.stateLine(j))
-	default:
-		v.status.replace(v.stateLine(j))
+	v.back()
+	line := v.stateLine(j)
+	if j.State != "running" {
+		v.screen.wait(line)
+		v.said = ""
+		return
+	}
+	if !j.Cancelling && line != v.said {
+		v.screen.say(line)
+		v.said = line
 	}
 }
 
 func (v *viewer) stateLine(j *wire.Job) string {
 	s, name := v.app.err, term.Escape(j.Name)
 	head := s.Of(j.State, s.Glyph(j.State)+" "+j.ID) + " " + name
+	rest := ""
 	switch {
-	case j.Cancelling:
-		return head + " is being cancelled"
-	case j.State == "running" && j.Waits:
-		return head + " on " + term.Escape(j.WorkerName) + ": waits for keyboard input, which never comes"
 	case j.State == "running":
-		return head + " on " + term.Escape(j.WorkerName)
+		rest = " on " + term.Escape(j.WorkerName)
+		if j.Attempt > 1 {
+			rest += fmt.Sprintf(", attempt %d", j.Attempt)
+		}
+		if j.Waits {
+			rest += ": it waits for keyboard input, which never comes"
+		}
+		return head + rest
 	case j.State == "bound":
-		return head + ": sent to " + term.Escape(j.WorkerName) + ", not yet started"
+		rest = ": waiting, sent to " + term.Escape(j.WorkerName) + ", not yet started"
+	default:
+		rest = ": waiting, " + term.Escape(waitsFor(j))
 	}
-	wait := ": waiting, " + term.Escape(strings.TrimSuffix(j.Reason+": "+j.Summary, ": "))
-	if width := v.app.err.Width; width > 0 { // a line that wraps could not be replaced
-		wait = term.Cut(wait, max(width-term.Width(j.ID+name)-4, 0))
+	if s.Width > 0 { // a line that wraps could not be replaced
+		rest = term.Cut(rest, max(s.Width-term.Width(j.ID+name)-4, 0))
 	}
-	return head + strings.TrimSuffix(wait, ", ")
+	return head + rest
 }
 
 func (v *viewer) lost(err error, _ time.Duration) {
-	if v.progress && !v.app.quiet {
-		v.status.print("connection lost, trying again: " + err.Error())
+	if v.since.IsZero() {
+		v.since = time.Now()
+		v.screen.say("connection to the server lost, trying again: " + why(err))
 	}
+}
+
+// back tells, once, that there is a connection again.
+func (v *viewer) back() {
+	if v.since.IsZero() {
+		return
+	}
+	v.screen.say("connected again after " + took(time.Since(v.since)))
+	v.since = time.Time{}
 }
 
 // conclude writes how the job ended.
 func (v *viewer) conclude(j *wire.Job) {
-	v.status.clear()
-	if v.app.quiet {
-		return
+	v.screen.say(v.app.concluded(v.app.err, j, v.memory))
+	if j.State == "lost" {
+		v.screen.say("  attempt " + fmt.Sprint(j.Attempt) + " is fenced: if it still runs there, its result will be refused")
+		v.screen.say("  help: hodei job events " + j.ID)
 	}
-	if v.middle && v.app.out.Terminal {
-		fmt.Fprintln(v.app.stderr)
-	}
-	s := v.app.err
-	line := s.Of(j.State, s.Glyph(j.State)+" "+j.ID+" "+j.State)
-	if d, ok := ranFor(j); ok {
-		line += map[bool]string{true: " in ", false: " after "}[j.State == "succeeded"] + took(d)
-	}
-	if j.State != "succeeded" && j.Summary != "" {
-		line += ": " + term.Escape(j.Summary)
-	}
-	if j.Usage != nil && j.Usage.PeakMemory != nil {
-		line += ", peak " + bytesOf(*j.Usage.PeakMemory)
-		if j.Usage.PeakCPU != nil {
-			line += ", " + cpus(*j.Usage.PeakCPU) + " CPU"
-		}
-	}
-	fmt.Fprintln(v.app.stderr, line)
 }
 
-// onInterrupt cancels the job at the first Ctrl-C and leaves at the second. The
-// returned function puts the signal's handling back.
-func (v *viewer) onInterrupt(ctx context.Context, id string, leave func()) func() {
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		select {
-		case <-ctx.Done():
-			return
-		case <-signals:
-		}
-		v.cancelled.Store(true)
-		v.status.print("cancelling " + id + "; Ctrl-C again leaves, the cancellation goes on")
-		if _, err := v.client.CancelJob(ctx, id, "interrupted"); err != nil && ctx.Err() == nil {
-			v.status.print(fmt.Sprintf("cannot cancel %s: %v", id, err))
-		}
-		select {
-		case <-ctx.Done():
-		case <-signals:
-			leave()
-		}
-	}()
-	return func() {
-		signal.Stop(signals)
-		leave()
-		<-done
+// memoryOf is the memory a job asked for, in bytes; 0 is none.
+func memoryOf(j *wire.Job) uint64 {
+	var spec struct {
+		Resources struct{ Memory resource.Bytes }
 	}
+	if len(j.Spec) == 0 || json.Unmarshal(j.Spec, &spec) != nil {
+		return 0
+	}
+	return uint64(spec.Resources.Memory)
+}
+
+// concluded is the line that says how a job ended.
+func (a *app) concluded(s term.Style, j *wire.Job, memory uint64) string {
+	line := s.Of(j.State, s.Glyph(j.State)+" "+j.ID+" "+j.State)
+	if d, ok := a.ranFor(j); ok {
+		line += map[bool]string{true: " in ", false: " after "}[j.State == "succeeded"] + took(d)
+	}
+	if how := ending(j); how != "" {
+		line += ": " + term.Escape(how)
+	}
+	if u := usedOf(j.Usage, memory); u != "" {
+		line += ", peak " + u
+	}
+	return line
 }

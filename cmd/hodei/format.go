@@ -10,20 +10,28 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hodei-jobs/hodei/aggregates/resource"
 	"github.com/hodei-jobs/hodei/api/wire"
 )
 
-// took writes a duration in at most two units: 12ms, 12.4s, 4m02s, 1h41m, 3d04h.
+// took writes a duration in at most two units: 12ms, 0.3s, 12.4s, 4m02s, 1h41m.
 func took(d time.Duration) string {
 	switch {
-	case d <= 0:
-		return "0s"
-	case d < time.Second:
+	case d < 99500*time.Microsecond:
 		return fmt.Sprintf("%dms", max(d.Round(time.Millisecond).Milliseconds(), 1))
 	case d < 59950*time.Millisecond:
-		return strconv.FormatFloat(math.Round(d.Seconds()*10)/10, 'f', -1, 64) + "s"
+		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + "s"
+	}
+	return age(d.Round(time.Second))
+}
+
+// age writes a duration as took does, in whole seconds.
+func age(d time.Duration) string {
+	d = max(d, 0).Truncate(time.Second)
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
 	case d < time.Hour:
-		d = d.Round(time.Second)
 		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
 	case d < 24*time.Hour:
 		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
@@ -31,21 +39,55 @@ func took(d time.Duration) string {
 	return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
 }
 
-// age is took without fractions.
-func age(d time.Duration) string { return took(d.Truncate(time.Second)) }
+var units = []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
 
-// bytesOf writes a size in IEC units with at most one decimal: 412 MiB, 1.5 GiB.
-func bytesOf(n uint64) string {
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
-	v, u := float64(n), 0
-	for v >= 1023.95 && u < len(units)-1 {
+// unitOf returns the IEC unit that suits a size, as a power of 1024.
+func unitOf(n uint64) int {
+	u := 0
+	for v := float64(n); v >= 1023.95 && u < len(units)-1; u++ {
 		v /= 1024
-		u++
 	}
+	return u
+}
+
+// in writes a size in a unit, without naming it, with at most one decimal.
+func in(n uint64, unit int) string {
+	v := float64(n) / math.Pow(1024, float64(unit))
 	if v >= 100 || v == math.Trunc(v) {
-		return fmt.Sprintf("%.0f %s", v, units[u])
+		return fmt.Sprintf("%.0f", v)
 	}
-	return fmt.Sprintf("%.1f %s", v, units[u])
+	return fmt.Sprintf("%.1f", v)
+}
+
+// bytesOf writes a size: 412 MiB, 1.5 GiB.
+func bytesOf(n uint64) string { return in(n, unitOf(n)) + " " + units[unitOf(n)] }
+
+// partOf writes a size and what it is a part of: 8.0 of 8 GiB, 412 MiB of 2 GiB.
+func partOf(n, whole uint64) string {
+	if u := unitOf(whole); u == unitOf(n) {
+		return in(n, u) + " of " + bytesOf(whole)
+	}
+	return bytesOf(n) + " of " + bytesOf(whole)
+}
+
+// usedOf writes what was measured of a job that asked for so much memory, or
+// for none in particular.
+func usedOf(u *wire.Usage, memory uint64) string {
+	if u == nil {
+		return ""
+	}
+	var parts []string
+	switch {
+	case u.PeakMemory == nil:
+	case memory == 0:
+		parts = append(parts, bytesOf(*u.PeakMemory))
+	default:
+		parts = append(parts, partOf(*u.PeakMemory, memory))
+	}
+	if u.PeakCPU != nil {
+		parts = append(parts, cpus(*u.PeakCPU)+" CPU")
+	}
+	return strings.Join(parts, ", ")
 }
 
 // cpus writes a number of CPUs with at most two decimals.
@@ -53,12 +95,11 @@ func cpus(v float64) string { return strconv.FormatFloat(math.Round(v*100)/100, 
 
 // clock writes a time of day with milliseconds, with the date if it isn't today's.
 func (a *app) clock(t time.Time) string {
-	now := time.Now()
+	zone := time.Local
 	if a.utc {
-		t, now = t.UTC(), now.UTC()
-	} else {
-		t = t.Local()
+		zone = time.UTC
 	}
+	t, now := t.In(zone), a.now().In(zone)
 	if t.Year() == now.Year() && t.YearDay() == now.YearDay() {
 		return t.Format("15:04:05.000")
 	}
@@ -80,16 +121,34 @@ func (a *app) emit(v any) error {
 }
 
 // ranFor returns how long a job's current or last attempt has run.
-func ranFor(j *wire.Job) (time.Duration, bool) {
+func (a *app) ranFor(j *wire.Job) (time.Duration, bool) {
 	switch {
 	case j.Started == nil:
 		return 0, false
 	case j.Finished != nil:
 		return j.Finished.Sub(*j.Started), true
 	case j.State == "running":
-		return time.Since(*j.Started), true
+		return a.since(*j.Started), true
 	}
 	return 0, false
+}
+
+// waitsFor says in a few words why a job waits.
+func waitsFor(j *wire.Job) string {
+	between := ": "
+	if j.Reason == "busy" || j.Reason == "next" { // what follows is its place in line
+		between = ", "
+	}
+	return strings.TrimSuffix(j.Reason+between+j.Summary, between)
+}
+
+// ending says in a few words how a job ended that did not succeed.
+func ending(j *wire.Job) string {
+	if j.State == "succeeded" {
+		return ""
+	}
+	how := strings.TrimPrefix(j.Summary, j.State)
+	return strings.TrimPrefix(how, ": ")
 }
 
 // needs writes what a job asks for: 4 CPU, 8 GiB, gpu=a10.
@@ -99,24 +158,44 @@ func needs(cpu, memory, disk string, requires map[string]string) string {
 		parts = append(parts, cpu+" CPU")
 	}
 	if memory != "" && memory != "0" {
-		parts = append(parts, memory)
+		parts = append(parts, sized(memory))
 	}
 	if disk != "" && disk != "0" {
-		parts = append(parts, disk+" disk")
+		parts = append(parts, sized(disk)+" disk")
 	}
 	return strings.Join(append(parts, pairs(requires)...), ", ")
+}
+
+// sized writes a quantity of a spec, such as 8Gi, as people read sizes.
+func sized(quantity string) string {
+	b, err := resource.ParseBytes(quantity)
+	if err != nil {
+		return quantity
+	}
+	return bytesOf(uint64(b))
 }
 
 func pairs(m map[string]string) []string {
 	var out []string
 	for _, k := range sortedKeys(m) {
-		if m[k] == "" {
+		switch {
+		case m[k] == "":
 			out = append(out, k)
-		} else {
+		case k == "os" || k == "arch": // their values tell what they are
+			out = append(out, m[k])
+		default:
 			out = append(out, k+"="+m[k])
 		}
 	}
 	return out
+}
+
+// count writes a number of things: 1 job, 3 jobs.
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -37,7 +37,7 @@ func (p *parts) adminToken(ctx context.Context, path string) (made bool, err err
 	if err != nil {
 		return false, err
 	}
-	if err := keepSecret(path, plain); err != nil {
+	if err := keep(path, plain); err != nil {
 		return false, &exitError{code: exitRefused, err: fmt.Errorf("cannot keep the admin token: %w", err), help: "set HODEI_CONFIG_DIR to a folder that can be written"}
 	}
 	return true, nil

@@ -63,11 +63,14 @@ func (w *Why) busy() {
 	w.Help = "it will start by itself; add a worker to have it sooner"
 }
 
-// place completes what a class is told for one of its jobs.
+// place completes what a class is told for one of its jobs. A table has room for
+// one thing: the place where it says how long, else what keeps the job.
 func (w *Why) place(place, of int) {
 	w.Place, w.Of = place, of
-	w.Brief += fmt.Sprintf(", place %d of %d", place, of)
 	w.Summary += fmt.Sprintf(" Place %d of %d.", place, of)
+	if w.Code == Busy || w.Code == Next {
+		w.Brief = fmt.Sprintf("place %d of %d", place, of)
+	}
 }
 
 func (w *Why) tooLarge(dimension, needs, largest, worker string) {

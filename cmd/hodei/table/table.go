@@ -16,6 +16,7 @@ type Column struct {
 	Right bool // numbers
 	Rank  int  // 0 is never dropped; of the others the highest goes first
 	Cut   bool // may be cut with …
+	Least int  // width to which it may be cut, in columns; 0 is leastCut
 }
 
 // Cell is a cell: what is written, and in which colour.
@@ -74,7 +75,8 @@ func plain(c Cell, s term.Style) string {
 	return c.Text
 }
 
-// leastCut is the width below which text is not cut, in columns.
+// leastCut is the width below which text is not cut, in columns, unless a column
+// names its own.
 const leastCut = 10
 
 // fit returns the columns that are shown and cuts widths so that they fit into
@@ -114,10 +116,14 @@ func (t *Table) fit(widths []int, width int) []int {
 }
 
 func (t *Table) least(i int, widths []int) int {
-	if t.Columns[i].Cut {
-		return min(widths[i], leastCut)
+	c := &t.Columns[i]
+	switch {
+	case !c.Cut:
+		return widths[i]
+	case c.Least > 0:
+		return min(widths[i], c.Least)
 	}
-	return widths[i]
+	return min(widths[i], leastCut)
 }
 
 func (t *Table) line(b *strings.Builder, r []Cell, shown, widths []int, s term.Style) {

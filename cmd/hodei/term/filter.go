@@ -3,6 +3,7 @@
 package term
 
 import (
+	"bytes"
 	"io"
 	"unicode/utf8"
 )
@@ -20,6 +21,7 @@ type Filter struct {
 	seq   []byte // a control sequence being read, from ESC on
 	char  []byte // a character being read
 	out   []byte
+	dyed  bool // colours were changed and not put back
 }
 
 type state uint8
@@ -55,10 +57,15 @@ func (f *Filter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Reset brings the terminal's colours back to normal if a sequence was left open.
+// Reset ends a sequence that was left open, and brings the terminal's colours
+// back to normal if they are not.
 func (f *Filter) Reset() error {
 	f.state, f.seq, f.char = ground, f.seq[:0], f.char[:0]
-	_, err := io.WriteString(f.w, "\x1b[0m")
+	if !f.dyed {
+		return nil
+	}
+	f.dyed = false
+	_, err := io.WriteString(f.w, Reset)
 	return err
 }
 
@@ -154,6 +161,9 @@ func (f *Filter) csi(b byte) {
 		f.state = ground
 		if f.harmless(b) {
 			f.out = append(append(f.out, f.seq...), b)
+			if b == 'm' {
+				f.dyed = !resets(f.seq[2:])
+			}
 		}
 	case b < 0x20: // a control inside a sequence is obeyed by terminals; we drop it
 	case len(f.seq) >= maxSequence:
@@ -175,4 +185,11 @@ func (f *Filter) harmless(final byte) bool {
 		}
 	}
 	return true
+}
+
+// resets says whether the parameters of a colour sequence end with 0 or are none,
+// which puts all back to normal.
+func resets(parameters []byte) bool {
+	at := bytes.LastIndexByte(parameters, ';')
+	return len(bytes.Trim(parameters[at+1:], "0")) == 0
 }

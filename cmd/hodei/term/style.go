@@ -22,20 +22,27 @@ const (
 	Bold    Colour = "1"
 )
 
+// Reset puts a terminal's colours back to normal.
+const Reset = "\x1b[0m"
+
 // Style is how one output stream is spoken to.
 type Style struct {
-	Terminal bool // it is a terminal that can redraw a line
+	Terminal bool // it is a terminal
+	Redraws  bool // and a line of it can be written again in its place
 	Colours  bool
 	Unicode  bool
 	Width    int // columns; 0 when it is no terminal
 }
 
 // Detect returns the style for f. choice is auto, always or never, for colours.
+// Where nobody may be looking (CI) and where it can't be (TERM=dumb) nothing is
+// redrawn.
 func Detect(f *os.File, choice string) Style {
 	s := Style{Unicode: utf8Locale()}
-	if xterm.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
-		s.Terminal = true
-		s.Colours = os.Getenv("NO_COLOR") == ""
+	if xterm.IsTerminal(int(f.Fd())) {
+		dumb := os.Getenv("TERM") == "dumb"
+		s.Terminal, s.Redraws = true, !dumb && os.Getenv("CI") == ""
+		s.Colours = !dumb && os.Getenv("NO_COLOR") == ""
 		s.Width = 80
 		if w, _, err := xterm.GetSize(int(f.Fd())); err == nil && w > 0 {
 			s.Width = w
@@ -65,7 +72,7 @@ func (s Style) Paint(c Colour, text string) string {
 	if !s.Colours || c == None || text == "" {
 		return text
 	}
-	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
+	return "\x1b[" + string(c) + "m" + text + Reset
 }
 
 var states = map[string]struct {

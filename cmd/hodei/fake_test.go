@@ -1,0 +1,237 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hodei-jobs/hodei/api/sse"
+	"github.com/hodei-jobs/hodei/api/wire"
+)
+
+// fakeToken is the one token that the made-up cluster accepts.
+const fakeToken = "hodei_9fQ2mVb7LkTz3RwYxN5sDcHx4Q7"
+
+// fakeNow is the moment at which all commands are run against it.
+var fakeNow = time.Date(2026, 3, 9, 10, 42, 7, 140e6, time.UTC)
+
+func ago(d time.Duration) time.Time { return fakeNow.Add(-d) }
+
+func at(t time.Time) *time.Time { return &t }
+
+func ptr[T any](v T) *T { return &v }
+
+// fakeJobs is what runs, waits and ended in the made-up cluster.
+func fakeJobs() []wire.Job {
+	return []wire.Job{
+		{ID: "9d2mx7ht", Name: "build-web", Namespace: "web", State: "pending", Reason: "busy", Summary: "place 31 of 34",
+			Explanation: "3 workers fit it, none is free. Place 31 of 34.", Submitted: ago(168 * time.Second), Position: 48011,
+			Spec: json.RawMessage(`{"resources":{"cpu":"4","memory":"8Gi"},"requires":{"arch":"amd64"}}`)},
+		{ID: "4kq8wz2m", Name: "train-resnet", Namespace: "ml", State: "pending", Reason: "no_match", Summary: "gpu=a100", Submitted: ago(372 * time.Second), Position: 47518},
+		{ID: "2m7xk4ra", Name: "build-web", Namespace: "web", State: "running", Attempt: 1, Worker: "m2c8v0xk", WorkerName: "atlas",
+			Submitted: ago(482 * time.Second), Started: at(ago(331 * time.Second)), Position: 47350},
+		{ID: "6wv0p3nc", Name: "test-e2e", Namespace: "web", State: "failed", Attempt: 1, Worker: "q7d3h1yb", WorkerName: "borea", Signal: "KILL", Priority: 10,
+			Reason: "out_of_memory", Summary: "out of memory in step 2", Submitted: ago(485022 * time.Millisecond), Started: at(ago(467738 * time.Millisecond)),
+			Finished: at(ago(225610 * time.Millisecond)), Position: 47341, Usage: &wire.Usage{PeakMemory: ptr[uint64](8<<30 - 5<<20), PeakCPU: ptr(3.6)},
+			Spec: json.RawMessage(`{"resources":{"cpu":"4","memory":"8Gi"},"requires":{"arch":"amd64"}}`),
+			Steps: []wire.Step{{Step: 1, Name: "install", State: "succeeded", Seconds: 48.1}, {Step: 2, Name: "browser tests", State: "failed", Seconds: 194.2, Signal: "KILL"},
+				{Step: 3, Name: "report", State: "skipped"}}},
+		{ID: "e1v9z3kc", Name: "evil\x1b]0;owned\x07\u202e", Namespace: "web", State: "succeeded", Attempt: 2, WorkerName: "atlas",
+			Submitted: ago(26 * time.Hour), Started: at(ago(26 * time.Hour)), Finished: at(ago(26*time.Hour - 90*time.Millisecond)), Position: 9},
+	}
+}
+
+func fakeEvents() wire.Events {
+	return wire.Events{Items: []wire.Event{
+		{Position: 47341, Time: ago(485022 * time.Millisecond), Stream: "job-6wv0p3nc", Type: "JobSubmitted", Actor: "ci", Text: "submitted to web as test-e2e, needs 4 CPU"},
+		{Position: 47358, Time: ago(467738 * time.Millisecond), Stream: "job-6wv0p3nc", Type: "JobStarted", Text: "started on q7d3h1yb, attempt 1"},
+		{Position: 47843, Time: ago(225610 * time.Millisecond), Stream: "job-6wv0p3nc", Type: "JobFailed", Text: "failed in step 2: out of memory\x1b[2J"},
+		{Position: 47844, Time: ago(225600 * time.Millisecond), Stream: "worker-q7d3h1yb", Type: "WorkerDraining", Text: "draining"},
+	}}
+}
+
+func fakeWorkers() wire.Workers {
+	amount := func(cpu float64, gib float64) wire.Amount {
+		return wire.Amount{CPU: cpu, Memory: uint64(gib * (1 << 30))}
+	}
+	used := func(cpu, gib float64) *wire.Amount { a := amount(cpu, gib); return &a }
+	return wire.Workers{Items: []wire.Worker{
+		{ID: "m2c8v0xk", Name: "atlas", State: "online", Since: ago(101 * time.Minute), OS: "linux", Arch: "amd64", Labels: map[string]string{"disk": "ssd"},
+			Reserved: amount(14, 40), Used: used(11.8, 31), Capacity: amount(16, 64), Jobs: 3, Provider: "process", Version: "0.1.0", LastHeard: at(ago(2 * time.Second))},
+		{ID: "q7d3h1yb", Name: "borea", State: "online", Since: ago(101 * time.Minute), OS: "linux", Arch: "amd64", Labels: map[string]string{"disk": "ssd"},
+			Reserved: amount(16, 48), Used: used(15.2, 37), Capacity: amount(16, 64), Jobs: 3},
+		{ID: "r8k2c5wd", Name: "delta", State: "online", Draining: true, Since: ago(312 * time.Second), OS: "linux", Arch: "arm64", Capacity: amount(4, 16)},
+		{ID: "t0s4n6xe", State: "requested", Since: ago(3 * time.Second)},
+	}}
+}
+
+func fakeQueue() wire.Queue {
+	return wire.Queue{Waiting: 116, Backoff: 1, Items: []wire.Class{
+		{Class: "c3", Namespace: "web", Waiting: 112, Oldest: at(ago(214 * time.Second)), Needs: wire.Needs{CPU: "4", Memory: "8Gi", Requires: map[string]string{"arch": "amd64"}}, Reason: "busy", Summary: "2 workers fit, none free"},
+		{Class: "c6", Namespace: "sandbox", Waiting: 4, Oldest: at(ago(1036 * time.Second)), Needs: wire.Needs{CPU: "1"}, Reason: "paused", Summary: "namespace sandbox"},
+	}}
+}
+
+// fake is a server of the made-up cluster. Its answers are those of the API;
+// what it does not have answers as the API does.
+type fake struct {
+	*httptest.Server
+	jobs []wire.Job
+	old  bool // a server of an older version, without the queue
+}
+
+func newFake(t *testing.T) *fake {
+	t.Helper()
+	f := &fake{jobs: fakeJobs()}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/jobs", f.listJobs)
+	mux.HandleFunc("GET /v1/jobs/{id}", f.withJob(func(w http.ResponseWriter, j *wire.Job) { answer(w, 200, j) }))
+	mux.HandleFunc("GET /v1/jobs/{id}/events", f.withJob(func(w http.ResponseWriter, _ *wire.Job) { answer(w, 200, fakeEvents()) }))
+	mux.HandleFunc("GET /v1/jobs/{id}/logs", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept") == "text/plain" {
+			_, _ = io.WriteString(w, outputOf["hostile"][0])
+			return
+		}
+		f.withJob(story)(w, r)
+	})
+	mux.HandleFunc("POST /v1/jobs/{id}/cancel", f.withJob(func(w http.ResponseWriter, j *wire.Job) {
+		if j.Terminal() {
+			answer(w, 409, wire.NewProblem(409, "refused", "cannot cancel job "+j.ID+": it has "+j.State+" already"))
+			return
+		}
+		j.Cancelling = true
+		answer(w, 200, j)
+	}))
+	mux.HandleFunc("POST /v1/jobs", f.submit)
+	mux.HandleFunc("GET /v1/workers", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, fakeWorkers()) })
+	mux.HandleFunc("GET /v1/workers/atlas", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, fakeWorkers().Items[0]) })
+	mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, fakeEvents()) })
+	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"info":{"title":"Hodei Jobs","version":"0.0.9"}}`)
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/queue" && !f.old {
+			answer(w, 200, fakeQueue())
+			return
+		}
+		answer(w, 404, wire.NewProblem(404, "not_found", "there is nothing at "+r.URL.Path))
+	})
+	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer "+fakeToken {
+			answer(w, 401, wire.NewProblem(401, "unauthenticated", "the server does not accept this token: unknown, expired or revoked"))
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}))
+	t.Cleanup(f.Close)
+	return f
+}
+
+func answer(w http.ResponseWriter, status int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(b)
+}
+
+func (f *fake) listJobs(w http.ResponseWriter, r *http.Request) {
+	states, page := r.URL.Query().Get("state"), wire.Jobs{Items: []wire.Job{}, Counts: wire.Counts{Waiting: 38, Running: 7, Ended: 120}, Next: "9"}
+	for _, j := range f.jobs {
+		j.Spec, j.Steps, j.Usage = nil, nil, nil
+		if states == "" || strings.Contains(states, j.State) {
+			page.Items = append(page.Items, j)
+		}
+	}
+	if r.URL.Query().Get("cursor") != "" {
+		page.Items, page.Next = nil, ""
+	}
+	answer(w, 200, page)
+}
+
+func (f *fake) withJob(fn func(http.ResponseWriter, *wire.Job)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		for _, j := range slices.Backward(f.jobs) {
+			if j.ID == r.PathValue("id") {
+				fn(w, &j)
+				return
+			}
+		}
+		p := wire.NewProblem(404, "not_found", "there is no job "+r.PathValue("id"))
+		p.Help = "the jobs there are: hodei job list"
+		answer(w, 404, p)
+	}
+}
+
+// submit answers with a job whose story the name chooses.
+func (f *fake) submit(w http.ResponseWriter, r *http.Request) {
+	var spec struct {
+		Name string
+		Argv []string
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil || json.Unmarshal(body, &spec) != nil {
+		answer(w, 422, wire.NewProblem(422, "invalid", "cannot submit job: it is not JSON"))
+		return
+	}
+	if spec.Name == "" {
+		spec.Name = spec.Argv[0]
+	}
+	j := wire.Job{ID: "7f3k9qd2", Name: spec.Name, Namespace: "default", State: "pending", Submitted: fakeNow, Position: 48214, Spec: body}
+	f.jobs = append(f.jobs, j)
+	answer(w, 201, j)
+}
+
+// story streams the life of a job that was submitted: it runs for 12.4 s, writes
+// what its name says, and ends as its name says.
+func story(w http.ResponseWriter, j *wire.Job) {
+	out := sse.NewWriter(w)
+	event := func(name, id string, v any) {
+		b, err := json.Marshal(v)
+		if err != nil {
+			panic(err)
+		}
+		out.Event(name, id, b)
+	}
+	end := *j
+	if !j.Terminal() {
+		run := *j
+		run.State, run.Attempt, run.WorkerName, run.Started = "running", 1, "atlas", at(fakeNow)
+		event("state", "", run)
+		end = run
+		end.State, end.Finished = "succeeded", at(fakeNow.Add(12400*time.Millisecond))
+	}
+	for i, text := range outputOf[j.Name] {
+		event("", fmt.Sprint(1<<40+i+1), wire.LogPiece{B: []byte(text)})
+	}
+	switch j.Name {
+	case "make":
+		end.Usage = &wire.Usage{PeakMemory: ptr[uint64](412 << 20), PeakCPU: ptr(2.1)}
+	case "fails":
+		end.State, end.ExitCode, end.Summary = "failed", ptr[int32](7), "exit code 7"
+	case "killed":
+		end.State, end.Signal, end.Summary = "failed", "KILL", "ended by signal KILL, sender unknown"
+	case "slow":
+		end.State, end.Summary = "timed_out", "it ran longer than 10s"
+	case "away":
+		end.State, end.Summary = "lost", "its worker was silent for 30s"
+	case "elsewhere":
+		end.State, end.Summary = "cancelled", "cancelled: wrong branch"
+	}
+	event("end", "", end)
+	_ = out.Flush()
+}
+
+// outputOf is what jobs of the made-up cluster write.
+var outputOf = map[string][]string{
+	"make":    {"ok   example.com/shop   1.204s\n"},
+	"hostile": {"\x1b]0;owned\x07\x1b[31mred", "\x1b[2J\x1b]52;c;ZXZpbA==\x07\x9b1m and more\n"},
+	"partial": {"no end of line"},
+}
