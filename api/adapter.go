@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
@@ -13,45 +14,94 @@ import (
 	"github.com/hodei-jobs/hodei/api/wire"
 )
 
-// newAdapter returns huma's adapter for echo, which takes a colon in a path for
-// the beginning of a parameter, such that /v1/jobs:batch is what it says.
+const (
+	jsonType    = "application/json"
+	problemType = "application/problem+json"
+	streamType  = "text/event-stream"
+)
+
+// newAdapter returns huma's adapter for echo with what it lacks.
 func newAdapter(e *echo.Echo) huma.Adapter {
-	return colons{humaecho.New(e, huma.Config{OpenAPI: &huma.OpenAPI{}}).Adapter()}
+	return adapter{humaecho.New(e, huma.Config{OpenAPI: &huma.OpenAPI{}}).Adapter()}
 }
 
-type colons struct{ huma.Adapter }
+type adapter struct{ huma.Adapter }
 
-func (a colons) Handle(op *huma.Operation, handler func(huma.Context)) {
+// Handle escapes colons, which echo would take for the beginning of a parameter
+// (as in /v1/jobs:batch), and answers HEAD where there is GET.
+func (a adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
 	escaped := *op
 	escaped.Path = strings.ReplaceAll(op.Path, ":", `\:`)
 	a.Adapter.Handle(&escaped, handler)
+	if op.Method == http.MethodGet {
+		head := escaped
+		head.Method = http.MethodHead
+		a.Adapter.Handle(&head, handler)
+	}
 }
 
-// secure sets the headers that keep a browser from doing more with an answer
-// than showing it.
-func secure(next echo.HandlerFunc) echo.HandlerFunc {
+// Headers that keep a browser from doing more with an answer than showing it.
+var (
+	noSniff    = []string{"nosniff"}
+	noContent  = []string{"default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}
+	noReferrer = []string{"no-referrer"}
+)
+
+// guard sets headers and refuses bodies that no route takes.
+func guard(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; frame-ancestors 'none'")
-		h.Set("Referrer-Policy", "no-referrer")
-		if c.Request().ContentLength > MaxBody {
+		h["X-Content-Type-Options"] = noSniff
+		h["Content-Security-Policy"] = noContent
+		h["Referrer-Policy"] = noReferrer
+		r := c.Request()
+		if r.ContentLength == 0 {
+			return next(c)
+		}
+		if r.ContentLength > maxBody {
 			return tooLarge(c)
 		}
-		c.Request().Body = http.MaxBytesReader(c.Response().Writer, c.Request().Body, MaxBody)
+		if kind := r.Header.Get("Content-Type"); !isJSON(kind) {
+			return unsupported(kind)
+		}
+		r.Body = http.MaxBytesReader(c.Response().Writer, r.Body, maxBody)
 		return next(c)
 	}
 }
 
-// drained is how much of a body that is too large is read all the same: a client
-// that is still sending would see a broken connection instead of the answer.
-const drained = 16 * MaxBody
+// isJSON takes a body that names no type for JSON, as all bodies are.
+func isJSON(contentType string) bool {
+	kind, _, _ := strings.Cut(contentType, ";")
+	kind = strings.ToLower(strings.TrimSpace(kind))
+	return kind == "" || kind == jsonType || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json")
+}
+
+func unsupported(contentType string) *wire.Problem {
+	const where = "header.Content-Type"
+	message := "the body must be " + jsonType + ", this is " + cut(contentType)
+	p := wire.NewProblem(http.StatusUnsupportedMediaType, "invalid", message)
+	p.Help = "send the header Content-Type: " + jsonType
+	p.Errors = []wire.Detail{{Location: where, Message: message, Value: cut(contentType)}}
+	return p
+}
+
+const (
+	// drained is how much of a body that is too large is read all the same, and
+	// drainTime for how long: a client that is still sending would see a broken
+	// connection instead of the answer.
+	drained   = 16 * maxBody
+	drainTime = 5 * time.Second
+)
 
 func tooLarge(c echo.Context) error {
+	_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Now().Add(drainTime)) // a recorder has none
 	_, _ = io.CopyN(io.Discard, c.Request().Body, drained)
 	c.Response().Header().Set("Connection", "close")
-	p := wire.NewProblem(http.StatusRequestEntityTooLarge, "too_large",
-		fmt.Sprintf("the body has %d bytes, the limit is %d", c.Request().ContentLength, MaxBody))
-	p.Errors = []wire.Detail{{Location: "body", Message: p.Detail}}
+	return bodyTooLarge(fmt.Sprintf("the body has %d bytes, at most %d may be", c.Request().ContentLength, maxBody))
+}
+
+func bodyTooLarge(message string) *wire.Problem {
+	p := wire.NewProblem(http.StatusRequestEntityTooLarge, "too_large", message)
+	p.Errors = []wire.Detail{{Location: "body", Message: message}}
 	return p
 }

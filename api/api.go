@@ -22,17 +22,17 @@ import (
 	"github.com/hodei-jobs/hodei/projections/telemetry"
 )
 
-// Limits of the API. Each is named by the error of who meets it.
+// Limits of the API. Each is named by the error of who meets it; those of a
+// single parameter stand beside it.
 const (
-	MaxBody        = 1 << 20          // bytes of a request's body
-	MaxBatch       = 1000             // jobs of one batch
-	MaxPage        = 1000             // items of one page
-	DefaultPage    = 50               // items of a page that names no limit
-	MaxStreams     = 10000            // event streams open at once
 	MaxHeaderBytes = 64 << 10         // bytes of a request's header
 	HeaderTimeout  = 10 * time.Second // to send a header
-	BodyTimeout    = 30 * time.Second // to send a body
-	MaxKey         = 128              // bytes of an idempotency key
+
+	maxBody         = 1 << 20          // bytes of a request's body
+	maxBatch        = 1000             // jobs of one batch
+	maxStreams      = 10_000           // event streams open at once
+	maxTokenStreams = 1000             // of them, those of one token
+	bodyTimeout     = 30 * time.Second // to send a body
 )
 
 // Config is what the API is made of. All fields but Warnings are required.
@@ -52,20 +52,23 @@ type Config struct {
 
 type server struct {
 	Config
-	streams chan struct{}   // a place a live event stream
+	reasons reasons
+	streams streams
 	done    <-chan struct{} // closed when the server stops: streams end
 }
 
-// New returns the API. Its event streams end when stop is closed.
+// New returns the API and its OpenAPI document. Its event streams end when stop
+// is closed.
 func New(c Config, stop <-chan struct{}) (http.Handler, *huma.OpenAPI) {
-	s := &server{Config: c, streams: make(chan struct{}, MaxStreams), done: stop}
+	s := &server{Config: c, done: stop}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.routeError
-	e.Use(s.recover, secure)
+	e.Use(s.recover, guard)
 	api := huma.NewAPI(config(c.Version), newAdapter(e))
-	api.UseMiddleware(s.authenticate(api))
+	api.UseMiddleware(s.authenticate)
 	s.health(api)
+	s.submissions(api)
 	s.jobs(api)
 	s.logs(api)
 	s.queue(api)

@@ -3,13 +3,14 @@ package api
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
+	"crypto/sha256"
 	"encoding/json"
 	"log/slog"
 	"net/http"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
 
 	"github.com/hodei-jobs/hodei/aggregates/token"
 	"github.com/hodei-jobs/hodei/api/wire"
@@ -22,23 +23,35 @@ type principal struct {
 	namespace string // * is all
 	role      token.Role
 	request   [16]byte
+	hash      [sha256.Size]byte // of its token
 }
 
 // sees says whether what belongs to the namespace may be shown.
-func (p principal) sees(namespace string) bool {
+func (p *principal) sees(namespace string) bool {
 	return p.namespace == token.AllNamespaces || p.namespace == namespace
 }
 
+// in returns why the principal may not name a namespace in a query, or nil.
+func (p *principal) in(namespace string) error {
+	if namespace == "" || p.sees(namespace) {
+		return nil
+	}
+	return forbidden("query.namespace", "the token is for namespace "+p.namespace+", not for "+cut(namespace))
+}
+
 // caller is the principal as commands know it.
-func (p principal) caller() commands.Caller {
+func (p *principal) caller() commands.Caller {
 	return commands.Caller{Actor: p.actor, Source: "api", RequestID: p.request}
 }
 
 type principalKey struct{}
 
-func who(ctx context.Context) principal {
-	p, _ := ctx.Value(principalKey{}).(principal)
-	return p
+// who returns the principal of a request.
+func who(ctx context.Context) *principal {
+	if p, ok := ctx.Value(principalKey{}).(*principal); ok {
+		return p
+	}
+	return &principal{} // it sees nothing
 }
 
 // roleKey is where an operation names the role it needs. An operation without it
@@ -63,57 +76,84 @@ func open(op huma.Operation) huma.Operation {
 }
 
 // authenticate lets a request through whose token has the operation's role.
-func (s *server) authenticate(huma.API) func(huma.Context, func(huma.Context)) {
-	return func(ctx huma.Context, next func(huma.Context)) {
-		var p principal
-		_, _ = rand.Read(p.request[:]) // never fails
-		ctx.SetHeader("X-Request-Id", hex.EncodeToString(p.request[:]))
-		op := ctx.Operation()
-		if open, _ := op.Metadata[openKey].(bool); open {
-			next(huma.WithValue(ctx, principalKey{}, p))
-			return
-		}
-		role, ok := op.Metadata[roleKey].(token.Role)
-		if !ok {
-			s.refuse(ctx, wire.NewProblem(http.StatusForbidden, "forbidden", "this route is open to nobody"))
-			return
-		}
-		if bad := s.identify(ctx.Header("Authorization"), &p); bad != nil {
+func (s *server) authenticate(ctx huma.Context, next func(huma.Context)) {
+	p := new(principal)
+	_, _ = rand.Read(p.request[:]) // never fails
+	ctx.SetHeader("X-Request-Id", uuid.UUID(p.request).String())
+	if bad := s.admit(ctx, p); bad != nil {
+		if bad.Status == http.StatusUnauthorized {
 			ctx.SetHeader("WWW-Authenticate", `Bearer realm="hodei"`)
-			s.refuse(ctx, bad)
-			return
 		}
-		if !p.role.Allows(role) {
-			bad := wire.NewProblem(http.StatusForbidden, "forbidden", "the token's role is "+p.role.String()+", this needs "+role.String())
-			bad.Help = "ask an admin for a token with that role"
-			s.refuse(ctx, bad)
-			return
-		}
-		next(huma.WithValue(ctx, principalKey{}, p))
+		s.refuse(ctx, bad)
+		return
 	}
+	next(huma.WithValue(ctx, principalKey{}, p))
 }
 
-// identify finds the token in the World by its hash.
-func (s *server) identify(header string, p *principal) *wire.Problem {
-	plain, ok := strings.CutPrefix(header, "Bearer ")
-	if !ok || plain == "" {
-		bad := wire.NewProblem(http.StatusUnauthorized, "unauthenticated", "a token is needed: Authorization: Bearer hodei_…")
+// admit finds out who asks, and returns why it may not.
+func (s *server) admit(ctx huma.Context, p *principal) *wire.Problem {
+	op := ctx.Operation()
+	if open, _ := op.Metadata[openKey].(bool); open {
+		return nil
+	}
+	role, ok := op.Metadata[roleKey].(token.Role)
+	if !ok {
+		return forbidden("", "this route is open to nobody")
+	}
+	if bad := s.identify(ctx.Header("Authorization"), p); bad != nil {
 		return bad
 	}
-	hash, ok := commands.TokenHash(plain)
-	if !ok {
-		return wire.NewProblem(http.StatusUnauthorized, "unauthenticated", "the server does not accept this token: it is not a token at all, or was cut")
+	if !p.role.Allows(role) {
+		bad := forbidden("header.Authorization", "the token's role is "+p.role.String()+", this needs "+role.String())
+		bad.Help = "ask an admin for a token with that role"
+		return bad
 	}
-	t, ok := s.Runner.World().Access.ByHash(hash)
-	if !ok || !t.Valid(s.Clock().UnixNano()) {
-		return wire.NewProblem(http.StatusUnauthorized, "unauthenticated", "the server does not accept this token: unknown, expired or revoked")
-	}
-	p.actor, p.namespace, p.role = t.ID.String(), t.Namespace, t.Role
 	return nil
 }
 
+// identify takes the token from its header and finds whose it is.
+func (s *server) identify(header string, p *principal) *wire.Problem {
+	plain, ok := strings.CutPrefix(header, "Bearer ")
+	if !ok || plain == "" {
+		return unauthenticated("a token is needed: Authorization: Bearer hodei_…")
+	}
+	if p.hash, ok = commands.TokenHash(plain); !ok {
+		return unauthenticated("the server does not accept this token: it is not a token at all, or was cut")
+	}
+	if !s.known(p) {
+		return unauthenticated("the server does not accept this token: unknown, expired or revoked")
+	}
+	return nil
+}
+
+// known looks the token up by its hash and says whether it is valid now. The look-up
+// compares hashes, so that how long it takes tells nothing of a token.
+func (s *server) known(p *principal) bool {
+	t, ok := s.Runner.World().Access.ByHash(p.hash)
+	if !ok || !t.Valid(s.Clock().UnixNano()) {
+		return false
+	}
+	p.actor, p.namespace, p.role = t.ID.String(), t.Namespace, t.Role
+	return true
+}
+
+func unauthenticated(detail string) *wire.Problem {
+	p := wire.NewProblem(http.StatusUnauthorized, "unauthenticated", detail)
+	p.Errors = []wire.Detail{{Location: "header.Authorization", Message: detail}}
+	return p
+}
+
+// forbidden names what may not be asked for; location may be empty.
+func forbidden(location, detail string) *wire.Problem {
+	p := wire.NewProblem(http.StatusForbidden, "forbidden", detail)
+	if location != "" {
+		p.Errors = []wire.Detail{{Location: location, Message: detail}}
+	}
+	return p
+}
+
 func (s *server) refuse(ctx huma.Context, p *wire.Problem) {
-	ctx.SetHeader("Content-Type", "application/problem+json")
+	ctx.SetHeader("Content-Type", problemType)
 	ctx.SetStatus(p.Status)
 	if err := json.NewEncoder(ctx.BodyWriter()).Encode(p); err != nil {
 		s.Logger.Debug("client left before its answer", slog.Any("error", err))

@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -17,59 +19,39 @@ import (
 	"github.com/hodei-jobs/hodei/eventstore"
 )
 
-// kinds maps an error's kind to its status and stable name. It is the only
-// place that does.
-var kinds = map[fault.Kind]struct {
-	status int
-	name   string
-}{
-	fault.Invalid:         {http.StatusUnprocessableEntity, "invalid"},
-	fault.NotFound:        {http.StatusNotFound, "not_found"},
-	fault.Refused:         {http.StatusConflict, "refused"},
-	fault.Conflict:        {http.StatusConflict, "conflict"},
-	fault.Unavailable:     {http.StatusServiceUnavailable, "unavailable"},
-	fault.Forbidden:       {http.StatusForbidden, "forbidden"},
-	fault.Unauthenticated: {http.StatusUnauthorized, "unauthenticated"},
-	fault.TooLarge:        {http.StatusRequestEntityTooLarge, "too_large"},
-	fault.Busy:            {http.StatusTooManyRequests, "busy"},
-	fault.Internal:        {http.StatusInternalServerError, "internal"},
+const (
+	retryAfter = time.Second // what a caller is told to wait when the server is busy
+	maxShown   = 64          // bytes of a wrong value that are sent back
+)
+
+// statuses maps an error's kind to its status. It is the only place that does; the
+// kind's name goes out as it is.
+var statuses = map[fault.Kind]int{
+	fault.Invalid:         http.StatusUnprocessableEntity,
+	fault.NotFound:        http.StatusNotFound,
+	fault.Refused:         http.StatusConflict,
+	fault.Conflict:        http.StatusConflict,
+	fault.Unavailable:     http.StatusServiceUnavailable,
+	fault.Forbidden:       http.StatusForbidden,
+	fault.Unauthenticated: http.StatusUnauthorized,
+	fault.TooLarge:        http.StatusRequestEntityTooLarge,
+	fault.Busy:            http.StatusTooManyRequests,
+	fault.Internal:        http.StatusInternalServerError,
 }
 
-// problem turns an error into what its caller is told.
-func problem(err error) *wire.Problem {
-	var p *wire.Problem
-	if errors.As(err, &p) {
-		return p
-	}
-	var f *fault.Error
-	if errors.As(err, &f) {
-		k := kinds[f.Kind]
-		if k.status == 0 {
-			k = kinds[fault.Internal]
+// register adds a route whose handler's errors become problems.
+func register[I, O any](s *server, api huma.API, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
+	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := handler(ctx, in)
+		if err != nil {
+			return nil, s.answer(err)
 		}
-		p = wire.NewProblem(k.status, k.name, f.Error())
-		p.Help = f.Help
-		for _, d := range f.Fields {
-			p.Errors = append(p.Errors, wire.Detail{Location: d.Location, Message: d.Message, Value: shown(d.Value), Help: d.Help})
-		}
-		return p
-	}
-	var failed *eventstore.FailedError
-	switch {
-	case errors.As(err, &failed), errors.Is(err, eventstore.ErrClosed):
-		return wire.NewProblem(http.StatusServiceUnavailable, "unavailable", "the event store has stopped; the server must be restarted")
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return wire.NewProblem(http.StatusServiceUnavailable, "unavailable", "the request was given up before it was answered")
-	}
-	return nil
+		return out, nil
+	})
 }
 
-// answer turns an error into the problem that is sent; what the caller can't do
-// anything about is logged.
+// answer turns an error into the problem that is sent.
 func (s *server) answer(err error) error {
-	if err == nil {
-		return nil
-	}
 	p := s.told(err)
 	if p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable {
 		return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {strconv.Itoa(int(retryAfter / time.Second))}})
@@ -83,46 +65,111 @@ func (s *server) told(err error) *wire.Problem {
 	p := problem(err)
 	if p == nil || p.Status == http.StatusInternalServerError {
 		s.Logger.Error("request failed", slog.Any("error", err), slog.Any("cause", errors.Unwrap(err)))
-		p = wire.NewProblem(http.StatusInternalServerError, "internal", "internal error; the server's log says more")
+		p = internal()
 	}
 	return p
 }
 
-// retryAfter is what a caller is told to wait when the server is busy.
-const retryAfter = time.Second
+// problem turns an error into what its caller is told; nil if that is nothing.
+func problem(err error) *wire.Problem {
+	var p *wire.Problem
+	var f *fault.Error
+	var failed *eventstore.FailedError
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.As(err, &f):
+		return faulty(f)
+	case errors.As(err, &failed), errors.Is(err, eventstore.ErrClosed):
+		return wire.NewProblem(http.StatusServiceUnavailable, "unavailable", "the event store has stopped; the server must be restarted")
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return wire.NewProblem(http.StatusServiceUnavailable, "unavailable", "the request was given up before it was answered")
+	}
+	return nil
+}
 
-// shown leaves an empty value out.
-func shown(value string) any {
-	if value == "" {
+func faulty(f *fault.Error) *wire.Problem {
+	status, ok := statuses[f.Kind]
+	if !ok {
 		return nil
+	}
+	p := wire.NewProblem(status, f.Kind.String(), f.Error())
+	p.Help = f.Help
+	for _, d := range f.Fields {
+		p.Errors = append(p.Errors, wire.Detail{Location: d.Location, Message: d.Message, Value: shown(d.Value), Help: d.Help})
+	}
+	return p
+}
+
+func internal() *wire.Problem {
+	return wire.NewProblem(http.StatusInternalServerError, "internal", "internal error; the server's log says more")
+}
+
+// invalid says what is wrong at one place.
+func invalid(location, message string, value any) *wire.Problem {
+	p := wire.NewProblem(http.StatusUnprocessableEntity, "invalid", location+": "+message)
+	p.Errors = []wire.Detail{{Location: location, Message: message, Value: shown(value)}}
+	return p
+}
+
+// missing says that there is nothing by that name.
+func missing(location, what, name, help string) *wire.Problem {
+	message := "there is no " + what + " " + cut(name)
+	p := wire.NewProblem(http.StatusNotFound, "not_found", message)
+	p.Help = help
+	p.Errors = []wire.Detail{{Location: location, Message: message}}
+	return p
+}
+
+// shown is a wrong value as it is sent back: cut, left out if there is none.
+func shown(value any) any {
+	if text, ok := value.(string); ok {
+		if text == "" {
+			return nil
+		}
+		return cut(text)
 	}
 	return value
 }
 
-func invalid(location, message string, value any) *wire.Problem {
-	p := wire.NewProblem(http.StatusUnprocessableEntity, "invalid", location+": "+message)
-	p.Errors = []wire.Detail{{Location: location, Message: message, Value: value}}
-	return p
+func cut(text string) string {
+	if len(text) <= maxShown {
+		return text
+	}
+	end := 0
+	for i := range text {
+		if i > maxShown {
+			break
+		}
+		end = i
+	}
+	return text[:end] + "…"
 }
 
-// newError makes huma's own errors (validation of parameters) problems like ours.
+// newError makes huma's own errors (what it finds wrong with parameters and
+// bodies) problems like ours.
 func newError(status int, message string, errs ...error) huma.StatusError {
+	switch {
+	case status == http.StatusRequestEntityTooLarge:
+		return bodyTooLarge(fmt.Sprintf("the body is too large, at most %d bytes may be", maxBody))
+	case status >= http.StatusInternalServerError && errors.Is(errors.Join(errs...), io.ErrUnexpectedEOF):
+		status, message, errs = http.StatusBadRequest, "the body ends too early", nil
+	case status >= http.StatusInternalServerError:
+		return internal()
+	}
 	p := wire.NewProblem(status, "invalid", message)
 	for _, err := range errs {
 		var d huma.ErrorDetailer
-		if errors.As(err, &d) {
-			det := d.ErrorDetail()
-			p.Errors = append(p.Errors, wire.Detail{Location: det.Location, Message: det.Message, Value: det.Value})
-		} else if err != nil {
-			p.Errors = append(p.Errors, wire.Detail{Message: err.Error()})
+		if !errors.As(err, &d) {
+			continue // it is not written for people
 		}
+		det := d.ErrorDetail()
+		p.Errors = append(p.Errors, wire.Detail{Location: det.Location, Message: det.Message, Value: shown(det.Value)})
 	}
-	if len(p.Errors) > 0 {
-		p.Detail += ": " + p.Errors[0].Location + ": " + p.Errors[0].Message
+	if len(p.Errors) == 0 {
+		p.Errors = []wire.Detail{{Location: "body", Message: message}}
 	}
-	if status >= 500 {
-		p.Kind = "internal"
-	}
+	p.Detail = p.Errors[0].Location + ": " + p.Errors[0].Message
 	return p
 }
 
@@ -133,36 +180,54 @@ func (s *server) routeError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	p := problem(err)
-	var he *echo.HTTPError
-	switch {
-	case p != nil:
-	case errors.As(err, &he) && he.Code == http.StatusNotFound:
-		p = wire.NewProblem(he.Code, "not_found", "there is nothing at "+c.Request().URL.Path)
-		p.Help = "all routes: /docs or /openapi.json"
-	case errors.As(err, &he) && he.Code == http.StatusMethodNotAllowed:
-		p = wire.NewProblem(he.Code, "invalid", c.Request().Method+" is not possible at "+c.Request().URL.Path)
-	case errors.As(err, &he):
-		p = wire.NewProblem(he.Code, "invalid", http.StatusText(he.Code))
-	default:
+	p := routeProblem(err, c)
+	if p == nil {
 		s.Logger.Error("request failed", slog.Any("error", err), slog.String("path", c.Path()))
-		p = wire.NewProblem(http.StatusInternalServerError, "internal", "internal error; the server's log says more")
+		p = internal()
 	}
-	c.Response().Header().Set("Content-Type", "application/problem+json")
-	if werr := c.JSON(p.Status, p); werr != nil {
-		s.Logger.Debug("client left before its answer", slog.Any("error", werr))
+	c.Response().Header().Set("Content-Type", problemType)
+	if err := c.JSON(p.Status, p); err != nil {
+		s.Logger.Debug("client left before its answer", slog.Any("error", err))
 	}
+}
+
+func routeProblem(err error, c echo.Context) *wire.Problem {
+	if p := problem(err); p != nil {
+		return p
+	}
+	var he *echo.HTTPError
+	if !errors.As(err, &he) {
+		return nil
+	}
+	path := cut(c.Request().URL.Path)
+	switch he.Code {
+	case http.StatusNotFound:
+		p := wire.NewProblem(he.Code, "not_found", "there is nothing at "+path)
+		p.Help = "all routes: /docs or /openapi.json"
+		return p
+	case http.StatusMethodNotAllowed:
+		return wire.NewProblem(he.Code, "invalid", c.Request().Method+" is not possible at "+path)
+	}
+	return wire.NewProblem(he.Code, "invalid", http.StatusText(he.Code))
 }
 
 // recover turns a panic of a handler into a 500 and a stack in the log; the
 // commands and the World have no state of a request that could be left half done.
+// An answer that had begun is cut off, so that nobody takes it for whole.
 func (s *server) recover(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		defer func() {
-			if r := recover(); r != nil && r != http.ErrAbortHandler {
-				s.Logger.Error("panic in a handler", slog.Any("panic", r), slog.String("path", c.Path()), slog.String("stack", string(debug.Stack())))
-				err = wire.NewProblem(http.StatusInternalServerError, "internal", "internal error; the server's log says more")
+			r := recover()
+			if r == nil {
+				return
 			}
+			if r != http.ErrAbortHandler {
+				s.Logger.Error("panic in a handler", slog.Any("panic", r), slog.String("path", c.Path()), slog.String("stack", string(debug.Stack())))
+			}
+			if r == http.ErrAbortHandler || c.Response().Committed {
+				panic(http.ErrAbortHandler)
+			}
+			err = internal()
 		}()
 		return next(c)
 	}

@@ -6,15 +6,9 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
-	"github.com/google/uuid"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
 
-	"github.com/hodei-jobs/hodei/aggregates/event"
 	"github.com/hodei-jobs/hodei/aggregates/token"
 	"github.com/hodei-jobs/hodei/api/sse"
 	"github.com/hodei-jobs/hodei/api/wire"
@@ -56,25 +50,23 @@ func (s *server) events(api huma.API) {
 		Errors: []int{http.StatusUnprocessableEntity, http.StatusTooManyRequests},
 	})
 	op.Responses = map[string]*huma.Response{"200": {Description: "Events", Content: map[string]*huma.MediaType{
-		"application/json":  {Schema: api.OpenAPI().Components.Schemas.Schema(typeOf[wire.Events](), true, "Events")},
-		"text/event-stream": {Schema: api.OpenAPI().Components.Schemas.Schema(typeOf[wire.Event](), true, "Event")},
+		jsonType:   {Schema: api.OpenAPI().Components.Schemas.Schema(typeOf[wire.Events](), true, "Events")},
+		streamType: {Schema: api.OpenAPI().Components.Schemas.Schema(typeOf[wire.Event](), true, "Event")},
 	}}}
-	huma.Register(api, op, func(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
-		if !who(ctx).sees(token.AllNamespaces) {
-			return nil, wire.NewProblem(http.StatusForbidden, "forbidden", "the event log is shown to tokens for all namespaces; this one is for "+who(ctx).namespace)
+	register(s, api, op, func(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
+		if p := who(ctx); !p.sees(token.AllNamespaces) {
+			return nil, forbidden("header.Authorization", "the event log is shown to tokens for all namespaces; this one is for "+p.namespace)
 		}
 		after, err := parsePosition(in)
 		if err != nil {
 			return nil, err
 		}
-		if strings.Contains(in.Accept, "text/event-stream") {
-			return s.stream(func(hc huma.Context) {
-				s.followEvents(hc.Context(), humaecho.Unwrap(hc).Response(), after, in.filter())
-			})
+		if strings.Contains(in.Accept, streamType) {
+			return s.stream(ctx, func(ctx context.Context, out *sse.Writer) { s.followEvents(ctx, out, after, in.filter()) })
 		}
 		page, err := s.eventPage(ctx, after, in)
 		if err != nil {
-			return nil, s.answer(err)
+			return nil, err
 		}
 		return jsonBody(page)
 	})
@@ -87,7 +79,7 @@ func jsonBody(v any) (*huma.StreamResponse, error) {
 		return nil, err
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
-		hc.SetHeader("Content-Type", "application/json")
+		hc.SetHeader("Content-Type", jsonType)
 		hc.SetStatus(http.StatusOK)
 		_, _ = hc.BodyWriter().Write(b) // an error means that the client has left
 	}}, nil
@@ -164,76 +156,4 @@ func (s *server) newestEvents(ctx context.Context, head eventstore.Position, in 
 			return page, nil
 		}
 	}
-}
-
-// followEvents streams every event after the position, then each new one.
-func (s *server) followEvents(ctx context.Context, w http.ResponseWriter, after eventstore.Position, f eventstore.Filter) {
-	out := sse.NewWriter(w)
-	beat := time.NewTicker(sse.Heartbeat)
-	defer beat.Stop()
-	var records []*eventstore.Record
-	at := after + 1
-	for {
-		head, next := s.Store.Wait()
-		for at <= head {
-			var err error
-			records, at, err = s.Store.ReadAll(ctx, records[:0], at, eventBatch, f)
-			if err != nil {
-				return
-			}
-			for _, r := range records {
-				v := eventView(r)
-				if b, err := json.Marshal(&v); err == nil {
-					out.Event("", strconv.FormatUint(uint64(r.Position), 10), b)
-				}
-			}
-			if out.Buffered() >= flushBytes {
-				if out.Flush() != nil {
-					return
-				}
-			}
-		}
-		if out.Flush() != nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.done:
-			return
-		case <-next:
-		case <-beat.C:
-			out.Comment("")
-		}
-	}
-}
-
-// eventView is a record as it is shown. One of a type this server doesn't know
-// (it was written by a newer one) is shown without its content.
-func eventView(r *eventstore.Record) wire.Event {
-	v := wire.Event{
-		Position: uint64(r.Position), Time: r.When(), Stream: string(r.Stream), Revision: uint64(r.Revision),
-		Type: r.Type, ID: uuid.UUID(r.ID).String(), Text: r.Type, Data: json.RawMessage("{}"),
-	}
-	if m, err := event.DecodeMetadata(r.Metadata); err == nil {
-		v.Actor, v.Source = m.GetActor(), m.GetSource()
-		if len(m.GetRequestId()) == 16 {
-			v.Request = uuid.UUID(m.GetRequestId()).String()
-		}
-	}
-	if m, err := message(r); err == nil {
-		v.Text = event.Describe(m)
-		if b, err := protojson.Marshal(m); err == nil {
-			v.Data = b
-		}
-	}
-	return v
-}
-
-// message is the record's decoded event.
-func message(r *eventstore.Record) (proto.Message, error) {
-	if m, ok := r.Value.(proto.Message); ok {
-		return m, nil
-	}
-	return event.Decode(r.Type, r.Data)
 }

@@ -20,12 +20,12 @@ type readyOutput struct {
 }
 
 func (s *server) health(api huma.API) {
-	huma.Register(api, open(huma.Operation{
+	register(s, api, open(huma.Operation{
 		OperationID: "getLive", Method: http.MethodGet, Path: "/livez", Tags: []string{"health"},
 		Summary: "Say that the process serves", DefaultStatus: http.StatusNoContent,
 	}), func(context.Context, *struct{}) (*struct{}, error) { return nil, nil })
 
-	huma.Register(api, open(huma.Operation{
+	register(s, api, open(huma.Operation{
 		OperationID: "getReady", Method: http.MethodGet, Path: "/readyz", Tags: []string{"health"},
 		Summary:     "Say whether the server can take jobs, and if not, why",
 		Description: "200 when it can, 503 when it can't. Warnings are what an operator should look at though all works.",

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -12,176 +11,41 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/hodei-jobs/hodei/aggregates/event"
-	"github.com/hodei-jobs/hodei/aggregates/fault"
 	"github.com/hodei-jobs/hodei/aggregates/job"
-	"github.com/hodei-jobs/hodei/aggregates/spec"
 	"github.com/hodei-jobs/hodei/aggregates/token"
 	"github.com/hodei-jobs/hodei/api/wire"
-	"github.com/hodei-jobs/hodei/commands"
 	"github.com/hodei-jobs/hodei/eventstore"
 	"github.com/hodei-jobs/hodei/projections"
-	"github.com/hodei-jobs/hodei/projections/jobs"
 )
 
 func typeOf[T any]() reflect.Type { return reflect.TypeFor[T]() }
-
-type submitInput struct {
-	Key     string `header:"Idempotency-Key" maxLength:"128" doc:"The same key with the same body gives the same job again, for 7 days"`
-	RawBody []byte
-}
-
-type jobOutput struct {
-	Location string `header:"Location"`
-	Body     *wire.Job
-}
 
 type jobInput struct {
 	ID string `path:"id" doc:"The job's id" example:"7f3k9qd2"`
 }
 
 func (s *server) jobs(api huma.API) {
-	submit := needs(token.Submitter, huma.Operation{
-		OperationID: "submitJob", Method: http.MethodPost, Path: "/v1/jobs", Tags: []string{"jobs"}, DefaultStatus: http.StatusCreated,
-		Summary:      "Submit a job",
-		Description:  "Answers once the job is durable: from then on it is never lost. Fields that are not known are refused.",
-		Errors:       []int{http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusTooManyRequests},
-		MaxBodyBytes: MaxBody, SkipValidateBody: true,
-	})
-	submit.RequestBody = jsonRequest(api, typeOf[spec.Spec](), "Spec", specExample)
-	huma.Register(api, submit, s.submitJob)
-
-	batch := needs(token.Submitter, huma.Operation{
-		OperationID: "submitJobs", Method: http.MethodPost, Path: "/v1/jobs:batch", Tags: []string{"jobs"},
-		Summary:      "Submit several jobs",
-		Description:  "Each is accepted or refused by itself; the answer has a row for each, in their order. At most " + strconv.Itoa(MaxBatch) + " jobs.",
-		Errors:       []int{http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusTooManyRequests},
-		MaxBodyBytes: MaxBody, SkipValidateBody: true,
-	})
-	batch.RequestBody = jsonRequest(api, typeOf[batchBody](), "BatchBody", map[string]any{"jobs": []any{specExample}})
-	huma.Register(api, batch, s.submitJobs)
-
-	huma.Register(api, needs(token.Viewer, huma.Operation{
+	register(s, api, needs(token.Viewer, huma.Operation{
 		OperationID: "listJobs", Method: http.MethodGet, Path: "/v1/jobs", Tags: []string{"jobs"},
-		Summary: "List jobs, newest first", Errors: []int{http.StatusUnprocessableEntity},
+		Summary:     "List jobs, newest first",
+		Description: "Jobs that have not ended, and the newest of those that have; older ones are still read by their id.",
+		Errors:      []int{http.StatusUnprocessableEntity},
 	}), s.listJobs)
-
-	huma.Register(api, needs(token.Viewer, huma.Operation{
+	register(s, api, needs(token.Viewer, huma.Operation{
 		OperationID: "getJob", Method: http.MethodGet, Path: "/v1/jobs/{id}", Tags: []string{"jobs"},
 		Summary: "Read one job, with its spec and steps", Errors: []int{http.StatusNotFound, http.StatusUnprocessableEntity},
 	}), s.getJob)
-
-	cancel := needs(token.Submitter, huma.Operation{
+	register(s, api, needs(token.Submitter, huma.Operation{
 		OperationID: "cancelJob", Method: http.MethodPost, Path: "/v1/jobs/{id}/cancel", Tags: []string{"jobs"},
 		Summary:      "Cancel a job",
 		Description:  "One that waits ends at once; one that runs is sent its stop signal and killed after its grace. Again is the same as once.",
-		Errors:       []int{http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity},
-		MaxBodyBytes: MaxBody,
-	})
-	huma.Register(api, cancel, s.cancelJob)
-
-	huma.Register(api, needs(token.Viewer, huma.Operation{
+		Errors:       append([]int{http.StatusNotFound, http.StatusConflict}, bodyErrors...),
+		MaxBodyBytes: maxBody, BodyReadTimeout: bodyTimeout,
+	}), s.cancelJob)
+	register(s, api, needs(token.Viewer, huma.Operation{
 		OperationID: "listJobEvents", Method: http.MethodGet, Path: "/v1/jobs/{id}/events", Tags: []string{"jobs"},
 		Summary: "List what happened to a job", Errors: []int{http.StatusNotFound, http.StatusUnprocessableEntity},
 	}), s.jobEvents)
-}
-
-var specExample = map[string]any{
-	"name": "build-web", "command": "make test", "resources": map[string]any{"cpu": "2", "memory": "2Gi"},
-	"env": map[string]any{"GOFLAGS": "-race"}, "timeout": "30m", "retries": map[string]any{"max": 1, "on": []any{"lost"}},
-}
-
-func jsonRequest(api huma.API, t reflect.Type, hint string, example any) *huma.RequestBody {
-	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-		"application/json": {Schema: api.OpenAPI().Components.Schemas.Schema(t, true, hint), Example: example},
-	}}
-}
-
-// parseSpec reads a spec and puts it into the caller's namespace.
-func parseSpec(ctx context.Context, body []byte) (spec.Spec, error) {
-	sp, err := spec.Parse(body)
-	if err != nil {
-		return sp, err
-	}
-	p := who(ctx)
-	if sp.Namespace == "" && p.namespace != token.AllNamespaces {
-		sp.Namespace = p.namespace
-	}
-	sp = sp.WithDefaults()
-	if !p.sees(sp.Namespace) {
-		return sp, &fault.Error{Kind: fault.Forbidden, Op: "submit", Subject: "job",
-			Reason: fmt.Sprintf("the token is for namespace %s, the job is for %s", p.namespace, sp.Namespace)}
-	}
-	return sp, nil
-}
-
-func (s *server) submitJob(ctx context.Context, in *submitInput) (*jobOutput, error) {
-	sp, err := parseSpec(ctx, in.RawBody)
-	if err != nil {
-		return nil, s.answer(err)
-	}
-	done := s.Commands.SubmitJobs(ctx, who(ctx).caller(), []commands.Submission{{Spec: sp, Key: in.Key}})[0]
-	if done.Err != nil {
-		return nil, s.answer(done.Err)
-	}
-	v, err := s.submitted(ctx, done)
-	if err != nil {
-		return nil, s.answer(err)
-	}
-	return &jobOutput{Location: "/v1/jobs/" + v.ID, Body: v}, nil
-}
-
-// submitted is the job a submission answers with.
-func (s *server) submitted(ctx context.Context, done commands.Submitted) (*wire.Job, error) {
-	w := s.Runner.World()
-	j, ok := w.Jobs.ByID(done.ID)
-	if !ok {
-		return s.story(ctx, w, &jobs.Job{ID: done.ID, Position: done.Position})
-	}
-	return s.view(ctx, w, &j)
-}
-
-type batchBody struct {
-	Jobs []spec.Spec `json:"jobs"`
-}
-
-type batchInput struct{ RawBody []byte }
-
-type batchOutput struct{ Body wire.Batch }
-
-func (s *server) submitJobs(ctx context.Context, in *batchInput) (*batchOutput, error) {
-	var body struct {
-		Jobs []json.RawMessage `json:"jobs"`
-	}
-	d := json.NewDecoder(strings.NewReader(string(in.RawBody)))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&body); err != nil {
-		return nil, invalid("body", "it must be an object with one field, the list jobs", nil)
-	}
-	if len(body.Jobs) == 0 || len(body.Jobs) > MaxBatch {
-		return nil, invalid("jobs", fmt.Sprintf("a batch has 1 to %d jobs, this has %d", MaxBatch, len(body.Jobs)), nil)
-	}
-	out := &batchOutput{Body: wire.Batch{Items: make([]wire.BatchItem, len(body.Jobs))}}
-	var good []commands.Submission
-	var places []int
-	for i, raw := range body.Jobs {
-		sp, err := parseSpec(ctx, raw)
-		if err != nil {
-			out.Body.Items[i].Problem = s.told(err)
-			continue
-		}
-		good, places = append(good, commands.Submission{Spec: sp}), append(places, i)
-	}
-	for i, done := range s.Commands.SubmitJobs(ctx, who(ctx).caller(), good) {
-		item := &out.Body.Items[places[i]]
-		err := done.Err
-		if err == nil {
-			item.Job, err = s.submitted(ctx, done)
-		}
-		if err != nil {
-			item.Problem = s.told(err)
-		}
-	}
-	return out, nil
 }
 
 type listInput struct {
@@ -193,14 +57,26 @@ type listInput struct {
 
 type listOutput struct{ Body wire.Jobs }
 
+// parseCursor reads the next of a page, which is a number above 0.
+func parseCursor(text string, otherwise uint64) (uint64, error) {
+	if text == "" {
+		return otherwise, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 63)
+	if err != nil || n == 0 {
+		return 0, invalid("query.cursor", "it is not the next of a page", text)
+	}
+	return n, nil
+}
+
 // jobsLooked is how many jobs one request looks at; a page may have fewer items
 // than asked for, and a next, when few of them pass the filter.
 const jobsLooked = 200_000
 
 func (s *server) listJobs(ctx context.Context, in *listInput) (*listOutput, error) {
 	p := who(ctx)
-	if in.Namespace != "" && !p.sees(in.Namespace) {
-		return nil, wire.NewProblem(http.StatusForbidden, "forbidden", "the token is for namespace "+p.namespace+", not for "+in.Namespace)
+	if err := p.in(in.Namespace); err != nil {
+		return nil, err
 	}
 	if in.Namespace == "" && p.namespace != token.AllNamespaces {
 		in.Namespace = p.namespace
@@ -209,18 +85,14 @@ func (s *server) listJobs(ctx context.Context, in *listInput) (*listOutput, erro
 	if err != nil {
 		return nil, err
 	}
-	from := eventstore.Position(1<<63 - 1)
-	if in.Cursor != "" {
-		n, err := strconv.ParseUint(in.Cursor, 10, 63)
-		if err != nil || n == 0 {
-			return nil, invalid("query.cursor", "it is not the next of a page", in.Cursor)
-		}
-		from = eventstore.Position(n) - 1
+	before, err := parseCursor(in.Cursor, 1<<63-1)
+	if err != nil {
+		return nil, err
 	}
 	w := s.Runner.World()
 	out := &listOutput{Body: wire.Jobs{Items: []wire.Job{}, Counts: counts(w, in.Namespace)}}
 	looked := 0
-	for j := range w.Jobs.Descend(from) {
+	for j := range w.Jobs.Descend(eventstore.Position(before) - 1) {
 		if len(out.Body.Items) == in.Limit || looked == jobsLooked {
 			out.Body.Next = strconv.FormatUint(uint64(j.Position)+1, 10)
 			break
@@ -231,7 +103,7 @@ func (s *server) listJobs(ctx context.Context, in *listInput) (*listOutput, erro
 		}
 		v, err := s.view(ctx, w, &j)
 		if err != nil {
-			return nil, s.answer(err)
+			return nil, err
 		}
 		out.Body.Items = append(out.Body.Items, *v)
 	}
@@ -251,7 +123,7 @@ func parseStates(text string) (map[job.Status]bool, error) {
 			}
 		}
 		if !found {
-			return nil, invalid("query.state", fmt.Sprintf("%q is no state; there are pending, bound, running, succeeded, failed, cancelled, timed_out, lost", word), text)
+			return nil, invalid("query.state", fmt.Sprintf("%q is no state; there are pending, bound, running, succeeded, failed, cancelled, timed_out, lost", cut(word)), nil)
 		}
 	}
 	return out, nil
@@ -286,7 +158,7 @@ func (s *server) getJob(ctx context.Context, in *jobInput) (*oneJobOutput, error
 	}
 	v, err := s.story(ctx, w, &j)
 	if err != nil {
-		return nil, s.answer(err)
+		return nil, err
 	}
 	return &oneJobOutput{v}, nil
 }
@@ -308,11 +180,11 @@ func (s *server) cancelJob(ctx context.Context, in *cancelInput) (*oneJobOutput,
 		reason = in.Body.Reason
 	}
 	if _, err := s.Commands.CancelJob(ctx, who(ctx).caller(), j.ID, reason); err != nil {
-		return nil, s.answer(err)
+		return nil, err
 	}
 	v, err := s.story(ctx, s.Runner.World(), &j)
 	if err != nil {
-		return nil, s.answer(err)
+		return nil, err
 	}
 	return &oneJobOutput{v}, nil
 }
@@ -328,15 +200,13 @@ func (s *server) jobEvents(ctx context.Context, in *jobEventsInput) (*eventsOutp
 	if err != nil {
 		return nil, err
 	}
-	after := uint64(0)
-	if in.Cursor != "" {
-		if after, err = strconv.ParseUint(in.Cursor, 10, 63); err != nil {
-			return nil, invalid("query.cursor", "it is not the next of a page", in.Cursor)
-		}
+	after, err := parseCursor(in.Cursor, 0)
+	if err != nil {
+		return nil, err
 	}
 	records, err := s.Store.ReadStream(ctx, nil, eventstore.StreamID(event.JobStream(j.ID)), eventstore.Revision(after+1), in.Limit+1, eventstore.Forwards)
 	if err != nil {
-		return nil, s.answer(err)
+		return nil, err
 	}
 	out := &eventsOutput{Body: wire.Events{Items: []wire.Event{}}}
 	for _, r := range records {

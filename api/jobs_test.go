@@ -42,7 +42,7 @@ func TestWrongInputIsNamedAndChangesNothing(t *testing.T) {
 		{"a spec of 300 kB", "POST", "/v1/jobs", `{"command":"` + strings.Repeat("x", 300<<10) + `"}`, 0, ""},
 		{"an unknown namespace", "POST", "/v1/jobs", `{"command":"true","namespace":"nowhere"}`, 404, ""},
 		{"a batch of nothing", "POST", "/v1/jobs:batch", `{"jobs":[]}`, 422, "jobs"},
-		{"a batch with an unknown field", "POST", "/v1/jobs:batch", `{"job":[]}`, 422, "body"},
+		{"a batch with an unknown field", "POST", "/v1/jobs:batch", `{"job":[]}`, 422, "job"},
 		{"an unknown job", "GET", "/v1/jobs/zzzzzzzz", ``, 404, ""},
 		{"a malformed id", "GET", "/v1/jobs/..%2f..%2fetc", ``, 422, "path.id"},
 		{"an unknown query parameter", "GET", "/v1/jobs?stat=x", ``, 422, "query"},

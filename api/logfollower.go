@@ -3,15 +3,10 @@ package api
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
-	"net/http"
-	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"github.com/hodei-jobs/hodei/aggregates/event"
-	"github.com/hodei-jobs/hodei/aggregates/id"
 	"github.com/hodei-jobs/hodei/aggregates/job"
 	"github.com/hodei-jobs/hodei/api/sse"
 	"github.com/hodei-jobs/hodei/eventstore"
@@ -20,49 +15,73 @@ import (
 	"github.com/hodei-jobs/hodei/projections/jobs"
 )
 
-// flushBytes is how much of a log is gathered before it is sent on while more is
-// at hand.
-const flushBytes = 64 << 10
+// waitingLook is how often the place in line of a job that waits is looked at: it
+// changes without an event of the job's own.
+const waitingLook = 2 * time.Second
 
 // logFollower streams one job's output and states to one client.
 type logFollower struct {
 	*server
-	job    id.ID
+	job    jobs.Job   // as it was seen last
 	key    joblog.Key // the attempt being streamed; attempt 0 before the first
 	offset uint64
-	only   bool     // end with this attempt
-	gone   jobs.Job // the job as it stands if it is not in memory any more
+	only   bool // end with this attempt
 
-	out  *sse.Writer
-	seen []byte // the last state event
+	out     *sse.Writer
+	seen    []byte // the last state event
+	waiting bool   // what it said was that the job waits
+	sent    time.Time
 }
 
 // run streams until the job has ended, the client leaves or the server stops.
-func (f *logFollower) run(ctx context.Context, w http.ResponseWriter) {
-	f.out = sse.NewWriter(w)
-	beat := time.NewTicker(sse.Heartbeat)
-	defer beat.Stop()
+func (f *logFollower) run(ctx context.Context, out *sse.Writer) {
+	f.out, f.sent = out, time.Now()
+	look := time.NewTimer(sse.Heartbeat)
+	defer look.Stop()
 	for {
-		changed, release := f.Watch.On(eventstore.StreamID(event.JobStream(f.job)))
+		changed, release := f.Watch.On(eventstore.StreamID(event.JobStream(f.job.ID)))
 		more, done := f.advance(ctx)
-		err := f.out.Flush()
-		if done || err != nil {
+		if f.flush() != nil || done {
 			release()
 			return
 		}
+		look.Reset(f.pause())
+		looked := false
 		select {
 		case <-ctx.Done():
 		case <-f.done:
 		case <-changed:
 		case <-more:
-		case <-beat.C:
-			f.out.Comment("")
+		case <-look.C:
+			looked = true
 		}
 		release()
-		if ctx.Err() != nil || closed(f.done) {
+		if (looked || closed(f.done) || ctx.Err() != nil) && f.over(ctx) {
 			return
 		}
 	}
+}
+
+// pause is after what time to look though nothing has changed.
+func (f *logFollower) pause() time.Duration {
+	if f.waiting {
+		return waitingLook
+	}
+	return sse.Heartbeat
+}
+
+// flush sends what has been gathered, or a sign of life if there was nothing for
+// long.
+func (f *logFollower) flush() error {
+	switch {
+	case f.out.Buffered() > 0:
+	case time.Since(f.sent) >= sse.Heartbeat:
+		f.out.Comment("")
+	}
+	if f.out.Buffered() > 0 {
+		f.sent = time.Now()
+	}
+	return f.out.Flush()
 }
 
 // advance sends all there is to send. done is true after the end was sent, or
@@ -70,14 +89,15 @@ func (f *logFollower) run(ctx context.Context, w http.ResponseWriter) {
 func (f *logFollower) advance(ctx context.Context) (more <-chan struct{}, done bool) {
 	for {
 		w := f.Runner.World()
-		j, ok := w.Jobs.ByID(f.job)
-		if !ok { // it has left memory, so it ended long ago
-			j = f.gone
+		if err := f.look(ctx, w); err != nil {
+			f.failed(ctx, "cannot tell of a job's state", err)
+			return nil, true
 		}
+		j := &f.job
 		if f.key.Attempt == 0 {
 			f.key.Attempt = j.Attempt
 		}
-		f.state(ctx, w, &j)
+		f.state(ctx, w, j)
 		if f.key.Attempt > 0 {
 			_, _, more = f.Logs.Wait(f.key)
 			if f.drain(ctx) != nil {
@@ -85,14 +105,26 @@ func (f *logFollower) advance(ctx context.Context) (more <-chan struct{}, done b
 			}
 		}
 		switch {
-		case f.writing(&j): // also while it waits for its first or next attempt
+		case f.writing(j): // also while it waits for its first or next attempt
 			return more, false
 		case f.only || j.Attempt <= f.key.Attempt:
-			f.end(ctx, w, &j)
+			f.end(ctx, w, j)
 			return nil, true
 		}
 		f.key.Attempt, f.offset = f.key.Attempt+1, 0
 	}
+}
+
+// look takes the job from the World. One that is not there ended long ago.
+func (f *logFollower) look(ctx context.Context, w *projections.World) error {
+	if j, ok := w.Jobs.ByID(f.job.ID); ok {
+		f.job = j
+		return nil
+	}
+	if f.job.Status.Terminal() {
+		return nil
+	}
+	return f.recall(ctx, &f.job)
 }
 
 // writing says whether what is streamed may go on: the World was read before the
@@ -112,9 +144,11 @@ func (f *logFollower) writing(j *jobs.Job) bool {
 // drain sends what the log has from the offset on.
 func (f *logFollower) drain(ctx context.Context) error {
 	for {
-		pieces, next, err := f.Logs.Read(ctx, f.key, f.offset, logPieces)
+		pieces, next, err := f.Logs.Read(ctx, f.key, f.offset, logChunk)
 		if err != nil {
-			f.Logger.Error("cannot read a job's log", "job", f.job.String(), "attempt", f.key.Attempt, "offset", f.offset, "error", err)
+			if ctx.Err() == nil {
+				f.Logger.Error("cannot read a job's log", "job", f.job.ID.String(), "attempt", f.key.Attempt, "offset", f.offset, "error", err)
+			}
 			return err
 		}
 		if next == f.offset {
@@ -123,7 +157,7 @@ func (f *logFollower) drain(ctx context.Context) error {
 		for _, p := range pieces {
 			f.out.Event("", logID(f.key.Attempt, p.Offset+uint64(len(p.Data))), pieceData(&p))
 			if f.out.Buffered() >= flushBytes {
-				if err := f.out.Flush(); err != nil {
+				if err := f.flush(); err != nil {
 					return err
 				}
 			}
@@ -134,11 +168,13 @@ func (f *logFollower) drain(ctx context.Context) error {
 
 // state sends the job if it looks different than before.
 func (f *logFollower) state(ctx context.Context, w *projections.World, j *jobs.Job) {
+	f.waiting = j.Status == job.Pending
 	if j.Status.Terminal() {
 		return
 	}
 	v, err := f.view(ctx, w, j)
 	if err != nil {
+		f.failed(ctx, "cannot tell of a job's state", err)
 		return
 	}
 	f.measured(j.ID, j.Attempt, v)
@@ -153,69 +189,22 @@ func (f *logFollower) state(ctx context.Context, w *projections.World, j *jobs.J
 func (f *logFollower) end(ctx context.Context, w *projections.World, j *jobs.Job) {
 	v, err := f.story(ctx, w, j)
 	if err != nil {
-		f.Logger.Error("cannot tell of a job's end", "job", f.job.String(), "error", err)
+		f.failed(ctx, "cannot tell of a job's end", err)
 		return
 	}
 	v.Spec = nil
-	if b, err := json.Marshal(v); err == nil {
-		f.out.Event("end", "", b)
+	b, err := json.Marshal(v)
+	if err != nil {
+		f.failed(ctx, "cannot tell of a job's end", err)
+		return
 	}
+	f.out.Event("end", "", b)
 }
 
-// pieceData encodes a piece of a log as wire.LogPiece. It is written by hand
-// since all output passes here.
-func pieceData(p *joblog.Piece) []byte {
-	b := make([]byte, 0, len(p.Data)+len(p.Data)/8+48)
-	if utf8.Valid(p.Data) {
-		b = appendJSONString(append(b, `{"t":`...), p.Data)
-	} else {
-		b = append(b, `{"b":"`...)
-		b = base64.StdEncoding.AppendEncode(b, p.Data)
-		b = append(b, '"')
-	}
-	if p.Tag == stderrTag {
-		b = append(b, `,"e":true`...)
-	}
-	b = strconv.AppendInt(append(b, `,"at":`...), p.Time, 10)
-	return append(b, '}')
-}
-
-// stderrTag is the tag of bytes written to standard error.
-const stderrTag = 2
-
-const hexDigits = "0123456789abcdef"
-
-// appendJSONString appends valid UTF-8 as a JSON string.
-func appendJSONString(b, text []byte) []byte {
-	b = append(b, '"')
-	start := 0
-	for i, c := range text {
-		if c >= 0x20 && c != '"' && c != '\\' && c != 0x7f {
-			continue
-		}
-		b = append(b, text[start:i]...)
-		start = i + 1
-		switch c {
-		case '"', '\\':
-			b = append(b, '\\', c)
-		case '\n':
-			b = append(b, '\\', 'n')
-		case '\r':
-			b = append(b, '\\', 'r')
-		case '\t':
-			b = append(b, '\\', 't')
-		default:
-			b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-		}
-	}
-	return append(append(b, text[start:]...), '"')
-}
-
-func closed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
+// failed logs what was not the client's doing. The stream ends without an end, and
+// the client comes again.
+func (f *logFollower) failed(ctx context.Context, message string, err error) {
+	if ctx.Err() == nil {
+		f.Logger.Error(message, "job", f.job.ID.String(), "error", err)
 	}
 }

@@ -7,24 +7,28 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
 
 	"github.com/hodei-jobs/hodei/aggregates/job"
 	"github.com/hodei-jobs/hodei/aggregates/token"
+	"github.com/hodei-jobs/hodei/api/sse"
 	"github.com/hodei-jobs/hodei/api/wire"
 	"github.com/hodei-jobs/hodei/projections/joblog"
 	"github.com/hodei-jobs/hodei/projections/jobs"
 )
 
-// logPieces is how many pieces of a log are read in one go; a piece is at most a
-// chunk of an agent, 32 KiB.
-const logPieces = 32
+// logChunk is how many bytes of a log are read in one go.
+const logChunk = 256 << 10
 
 // The id of a log event is attempt × 2^40 + the offset after the event's last
 // byte, so that Last-Event-ID goes on in the middle of a log.
-const offsetBits = 40
+const (
+	offsetBits = 40
+	maxAttempt = 1 << 16 // more than a job can have
+)
 
 type logsInput struct {
 	ID      string `path:"id" doc:"The job's id" example:"7f3k9qd2"`
@@ -43,67 +47,81 @@ func (s *server) logs(api huma.API) {
 		Errors: []int{http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusTooManyRequests},
 	})
 	op.Responses = map[string]*huma.Response{"200": {Description: "The output", Content: map[string]*huma.MediaType{
-		"text/plain":        {Schema: &huma.Schema{Type: huma.TypeString}},
-		"text/event-stream": {Schema: api.OpenAPI().Components.Schemas.Schema(typeOf[wire.LogPiece](), true, "LogPiece")},
+		"text/plain": {Schema: &huma.Schema{Type: huma.TypeString}, Example: "ok  \texample.com/shop\t1.204s\n"},
+		streamType:   {Schema: api.OpenAPI().Components.Schemas.Schema(typeOf[wire.LogPiece](), true, "LogPiece")},
 	}}}
-	huma.Register(api, op, func(ctx context.Context, in *logsInput) (*huma.StreamResponse, error) {
-		_, j, err := s.find(ctx, in.ID)
-		if err != nil {
-			return nil, err
-		}
-		key, err := s.logKey(ctx, &j, in.Attempt)
-		if err != nil {
-			return nil, err
-		}
-		if strings.Contains(in.Accept, "text/event-stream") {
-			return s.followLog(&j, key.Attempt, in)
-		}
-		return &huma.StreamResponse{Body: func(hc huma.Context) { s.copyLog(hc, key) }}, nil
-	})
+	register(s, api, op, s.jobLogs)
 }
 
-// logKey names the log of a job's attempt; 0 is the current or last.
-func (s *server) logKey(ctx context.Context, j *jobs.Job, attempt uint32) (joblog.Key, error) {
-	newest := j.Attempt
-	if j.Status == job.None { // it has left memory
-		state, _, err := s.Commands.LoadJob(ctx, j.ID)
-		if err != nil {
-			return joblog.Key{}, s.answer(err)
+func (s *server) jobLogs(ctx context.Context, in *logsInput) (*huma.StreamResponse, error) {
+	_, j, err := s.find(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if j.Status == job.None {
+		if err := s.recall(ctx, &j); err != nil {
+			return nil, err
 		}
-		newest = state.Attempt
 	}
-	if attempt > newest {
-		p := wire.NewProblem(http.StatusNotFound, "not_found", fmt.Sprintf("job %s has no attempt %d, the newest is %d", j.ID, attempt, newest))
-		return joblog.Key{}, p
+	if in.Attempt > j.Attempt {
+		p := wire.NewProblem(http.StatusNotFound, "not_found", fmt.Sprintf("job %s has no attempt %d, the newest is %d", j.ID, in.Attempt, j.Attempt))
+		p.Errors = []wire.Detail{{Location: "query.attempt", Message: p.Detail}}
+		return nil, p
 	}
-	if attempt == 0 {
-		attempt = newest
+	if strings.Contains(in.Accept, streamType) {
+		return s.followLog(ctx, j, in)
 	}
-	return joblog.Key{Job: j.ID, Attempt: attempt}, nil
+	key := joblog.Key{Job: j.ID, Attempt: in.Attempt}
+	if key.Attempt == 0 {
+		key.Attempt = j.Attempt
+	}
+	return &huma.StreamResponse{Body: func(hc huma.Context) { s.copyLog(hc, key) }}, nil
 }
 
-// copyLog writes all there is of a log.
+// recall finds out how a job ended that is not in memory any more.
+func (s *server) recall(ctx context.Context, j *jobs.Job) error {
+	state, _, err := s.Commands.LoadJob(ctx, j.ID)
+	if err != nil {
+		return err
+	}
+	j.Status, j.Attempt = state.Status, state.Attempt
+	return nil
+}
+
+// copyLog writes all there is of a log. Its length is said first, so that nobody
+// takes a part for the whole.
 func (s *server) copyLog(hc huma.Context, key joblog.Key) {
-	hc.SetHeader("Content-Type", "text/plain; charset=utf-8")
-	hc.SetHeader("Cache-Control", "no-store")
-	hc.SetStatus(http.StatusOK)
 	head, _, _ := s.Logs.Wait(key)
+	w := humaecho.Unwrap(hc).Response()
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Length", strconv.FormatUint(head, 10))
+	w.WriteHeader(http.StatusOK)
+	if hc.Method() == http.MethodHead {
+		return
+	}
+	patience := http.NewResponseController(w)
 	for from := uint64(0); from < head; {
-		pieces, next, err := s.Logs.Read(hc.Context(), key, from, logPieces)
+		pieces, next, err := s.Logs.Read(hc.Context(), key, from, int(min(logChunk, head-from)))
 		if err != nil || next == from {
-			if err != nil && !errors.Is(err, context.Canceled) {
+			if !errors.Is(err, context.Canceled) {
 				s.Logger.Error("cannot read a job's log", "job", key.Job.String(), "attempt", key.Attempt, "offset", from, "error", err)
-				panic(http.ErrAbortHandler) // the client must not take a part for the whole
 			}
-			return
+			panic(http.ErrAbortHandler)
 		}
+		_ = patience.SetWriteDeadline(time.Now().Add(sse.WriteLimit)) // a recorder has none
 		for _, p := range pieces {
-			if _, err := hc.BodyWriter().Write(p.Data); err != nil {
-				return
+			if _, err := w.Write(p.Data); err != nil {
+				return // the client has left
 			}
 		}
 		from = next
 	}
+}
+
+func logID(attempt uint32, offset uint64) string {
+	return strconv.FormatUint(uint64(attempt)<<offsetBits|offset, 10)
 }
 
 // parseLogID takes an event id apart.
@@ -112,29 +130,24 @@ func parseLogID(text string) (attempt uint32, offset uint64, err error) {
 		return 0, 0, nil
 	}
 	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil || n>>offsetBits > 1<<16 {
+	attempt, offset = uint32(n>>offsetBits), n&(1<<offsetBits-1)
+	if err != nil || attempt > maxAttempt || attempt == 0 && offset > 0 {
 		return 0, 0, invalid("header.Last-Event-ID", "it is no id of a log event", text)
 	}
-	return uint32(n >> offsetBits), n & (1<<offsetBits - 1), nil
+	return attempt, offset, nil
 }
 
-func logID(attempt uint32, offset uint64) string {
-	return strconv.FormatUint(uint64(attempt)<<offsetBits|offset, 10)
-}
-
-// followLog answers with a stream of the log, if there is a place for one more.
-// newest is the attempt a job that has left memory ended with.
-func (s *server) followLog(j *jobs.Job, newest uint32, in *logsInput) (*huma.StreamResponse, error) {
+// followLog answers with a stream of the log.
+func (s *server) followLog(ctx context.Context, j jobs.Job, in *logsInput) (*huma.StreamResponse, error) {
 	attempt, offset, err := parseLogID(in.LastID)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if attempt == 0 {
+	case attempt == 0:
 		attempt = in.Attempt
+	case attempt > j.Attempt || in.Attempt != 0 && in.Attempt != attempt:
+		return nil, invalid("header.Last-Event-ID", fmt.Sprintf("it is of attempt %d, which is not what is read", attempt), in.LastID)
 	}
-	f := &logFollower{server: s, job: j.ID, key: joblog.Key{Job: j.ID, Attempt: attempt}, offset: offset, only: in.Attempt != 0, gone: *j}
-	if j.Status == job.None {
-		f.gone.Status, f.gone.Attempt = job.Succeeded, newest // any terminal one: the end is read from its events
-	}
-	return s.stream(func(hc huma.Context) { f.run(hc.Context(), humaecho.Unwrap(hc).Response()) })
+	f := &logFollower{server: s, job: j, key: joblog.Key{Job: j.ID, Attempt: attempt}, offset: offset, only: in.Attempt != 0}
+	return s.stream(ctx, f.run)
 }

@@ -7,13 +7,11 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/hodei-jobs/hodei/aggregates/job"
 	"github.com/hodei-jobs/hodei/aggregates/token"
 	"github.com/hodei-jobs/hodei/api/wire"
 	"github.com/hodei-jobs/hodei/commands/placement"
 	"github.com/hodei-jobs/hodei/eventstore"
 	"github.com/hodei-jobs/hodei/projections"
-	"github.com/hodei-jobs/hodei/projections/jobs"
 	"github.com/hodei-jobs/hodei/projections/queue"
 )
 
@@ -29,7 +27,7 @@ type queueInput struct {
 type queueOutput struct{ Body wire.Queue }
 
 func (s *server) queue(api huma.API) {
-	huma.Register(api, needs(token.Viewer, huma.Operation{
+	register(s, api, needs(token.Viewer, huma.Operation{
 		OperationID: "getQueue", Method: http.MethodGet, Path: "/v1/queue", Tags: []string{"queue"},
 		Summary: "Show what waits, and why", Errors: []int{http.StatusUnprocessableEntity},
 		Description: "Waiting jobs in classes: those with the same namespace, pool and needs. The reason is that of the class's first job.",
@@ -37,18 +35,17 @@ func (s *server) queue(api huma.API) {
 }
 
 func (s *server) getQueue(ctx context.Context, in *queueInput) (*queueOutput, error) {
-	after := uint64(0)
-	if in.Cursor != "" {
-		var err error
-		if after, err = strconv.ParseUint(in.Cursor, 10, 63); err != nil {
-			return nil, invalid("query.cursor", "it is not the next of a page", in.Cursor)
-		}
+	after, err := parseCursor(in.Cursor, 0)
+	if err != nil {
+		return nil, err
 	}
-	w, p := s.Runner.World(), who(ctx)
-	if in.Namespace != "" && !p.sees(in.Namespace) {
-		return nil, wire.NewProblem(http.StatusForbidden, "forbidden", "the token is for namespace "+p.namespace+", not for "+in.Namespace)
+	p := who(ctx)
+	if err := p.in(in.Namespace); err != nil {
+		return nil, err
 	}
+	w := s.Runner.World()
 	out := &queueOutput{Body: wire.Queue{Items: []wire.Class{}}}
+	var shown []queue.Class
 	for c := range w.Queue.Classes() {
 		if !p.sees(c.Namespace) || in.Namespace != "" && in.Namespace != c.Namespace || c.Waiting+c.Backoff == 0 {
 			continue
@@ -57,16 +54,48 @@ func (s *server) getQueue(ctx context.Context, in *queueInput) (*queueOutput, er
 		out.Body.Backoff += c.Backoff
 		switch {
 		case uint64(c.Origin) <= after:
-		case len(out.Body.Items) < in.Limit:
-			out.Body.Items = append(out.Body.Items, s.classView(w, c))
+		case len(shown) < in.Limit:
+			shown = append(shown, c)
 		case out.Body.Next == "":
-			out.Body.Next = out.Body.Items[in.Limit-1].Class[1:]
+			out.Body.Next = strconv.FormatUint(uint64(shown[in.Limit-1].Origin), 10)
 		}
+	}
+	delayed := delayedOf(w.Queue, shown)
+	for _, c := range shown {
+		out.Body.Items = append(out.Body.Items, s.classView(w, c, delayed[c.Origin]))
 	}
 	return out, nil
 }
 
-func (s *server) classView(w *projections.World, c queue.Class) wire.Class {
+// delayedOf returns, of each class whose every job waits for the delay of a
+// retry, those that are due first.
+func delayedOf(q *queue.Queue, classes []queue.Class) map[eventstore.Position][]queue.Gated {
+	delayed, open := map[eventstore.Position][]queue.Gated{}, 0
+	for _, c := range classes {
+		if c.Waiting == 0 {
+			delayed[c.Origin] = nil
+			open++
+		}
+	}
+	if open == 0 {
+		return nil
+	}
+	for g := range q.Due() {
+		first, wanted := delayed[g.Class]
+		if !wanted || len(first) == nextShown {
+			continue
+		}
+		delayed[g.Class] = append(first, g)
+		if len(first)+1 == nextShown {
+			if open--; open == 0 {
+				break
+			}
+		}
+	}
+	return delayed
+}
+
+func (s *server) classView(w *projections.World, c queue.Class, delayed []queue.Gated) wire.Class {
 	v := wire.Class{Class: className(c.Origin), Namespace: c.Namespace, Pool: c.Pool, Waiting: c.Waiting + c.Backoff,
 		Needs: wire.Needs{CPU: c.Need.CPU.String(), Requires: c.Requires.Map()}}
 	if c.Need.Memory > 0 {
@@ -75,44 +104,36 @@ func (s *server) classView(w *projections.World, c queue.Class) wire.Class {
 	if c.Need.Disk > 0 {
 		v.Needs.Disk = c.Need.Disk.String()
 	}
-	why := placement.Explain(s.input(w), c)
-	v.Reason, v.Summary, v.Explanation, v.Help = string(why.Code), why.Brief, why.Summary, why.Help
-	for e := range w.Queue.Entries(c.Origin) {
-		if v.Oldest == nil {
-			if j, ok := w.Jobs.At(e.Job); ok {
-				v.Oldest = instantOrNone(j.Submitted)
-			}
+	var why placement.Why
+	var next []queue.Entry
+	if len(delayed) > 0 {
+		why = placement.ExplainBackoff(delayed[0], s.Clock().UnixNano())
+		for _, g := range delayed {
+			next = append(next, g.Entry)
 		}
-		if len(v.Next) == nextShown {
-			break
+	} else {
+		why = s.reasons.of(s.input(w), c)
+		next = firstEntries(w.Queue, c.Origin)
+	}
+	v.Reason, v.Summary, v.Explanation, v.Help = string(why.Code), why.Brief, why.Summary, why.Help
+	for i, e := range next {
+		if j, ok := w.Jobs.At(e.Job); ok && i == 0 {
+			v.Oldest = instantOrNone(j.Submitted)
 		}
 		v.Next = append(v.Next, e.ID.String())
 	}
 	return v
 }
 
+func firstEntries(q *queue.Queue, class eventstore.Position) (first []queue.Entry) {
+	for e := range q.Entries(class) {
+		if first = append(first, e); len(first) == nextShown {
+			break
+		}
+	}
+	return first
+}
+
 func className(origin eventstore.Position) string {
 	return "c" + strconv.FormatUint(uint64(origin), 10)
-}
-
-// waiting adds why a job that has not ended does not run.
-func (s *server) waiting(w *projections.World, j *jobs.Job, v *wire.Job) {
-	var why placement.Why
-	entry := queue.Entry{Class: j.Class, Key: j.Key, Job: j.Position, ID: j.ID, Attempt: j.Attempt + 1}
-	switch {
-	case j.Status == job.Bound:
-		v.Reason, v.Summary = "dispatched", "sent to "+v.WorkerName+", not yet confirmed"
-		return
-	case j.Status != job.Pending:
-		return
-	case j.Backoff:
-		why = placement.ExplainBackoff(queue.Gated{Due: j.Due, Entry: entry}, s.Clock().UnixNano())
-	default:
-		why = placement.ExplainJob(s.input(w), entry)
-	}
-	v.Reason, v.Summary, v.Explanation, v.Help = string(why.Code), why.Brief, why.Summary, why.Help
-}
-
-func (s *server) input(w *projections.World) placement.Input {
-	return placement.Input{Queue: w.Queue, Cluster: w.Cluster, Settings: w.Settings, Telemetry: s.Telemetry.View(), Position: w.Position}
 }

@@ -1,25 +1,93 @@
 package api
 
 import (
+	"context"
+	"fmt"
 	"net/http"
-	"strconv"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
 
+	"github.com/hodei-jobs/hodei/api/sse"
 	"github.com/hodei-jobs/hodei/api/wire"
 )
 
-// stream answers with a long-lived stream, if there is a place for one more.
-func (s *server) stream(body func(huma.Context)) (*huma.StreamResponse, error) {
-	select {
-	case s.streams <- struct{}{}:
-	default:
-		p := wire.NewProblem(http.StatusTooManyRequests, "busy", "too many event streams are open: the limit is "+strconv.Itoa(MaxStreams))
+// flushBytes is how much of a stream is gathered before it is sent on while more
+// is at hand.
+const flushBytes = 64 << 10
+
+// streams counts the event streams that are open.
+type streams struct {
+	mu   sync.Mutex
+	all  int
+	each map[string]int // by token
+}
+
+// enter takes a place for a stream, or says why there is none.
+func (s *streams) enter(actor string) *wire.Problem {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var p *wire.Problem
+	switch {
+	case s.all >= maxStreams:
+		p = wire.NewProblem(http.StatusTooManyRequests, "busy", fmt.Sprintf("%d event streams are open, more may not be", s.all))
+	case s.each[actor] >= maxTokenStreams:
+		p = wire.NewProblem(http.StatusTooManyRequests, "busy", fmt.Sprintf("%d event streams of this token are open, more may not be", s.each[actor]))
+	}
+	if p != nil {
 		p.Help = "close some, or try again later"
+		return p
+	}
+	if s.each == nil {
+		s.each = map[string]int{}
+	}
+	s.all++
+	s.each[actor]++
+	return nil
+}
+
+func (s *streams) leave(actor string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all--
+	if s.each[actor]--; s.each[actor] == 0 {
+		delete(s.each, actor)
+	}
+}
+
+// stream answers with an event stream, if there is a place for one more. It ends
+// when run returns; run ends with its context.
+func (s *server) stream(ctx context.Context, run func(context.Context, *sse.Writer)) (*huma.StreamResponse, error) {
+	actor := who(ctx).actor
+	if p := s.streams.enter(actor); p != nil {
 		return nil, s.answer(p)
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
-		defer func() { <-s.streams }()
-		body(hc)
+		defer s.streams.leave(actor)
+		out := sse.NewWriter(humaecho.Unwrap(hc).Response())
+		if hc.Method() == http.MethodHead {
+			return
+		}
+		run(hc.Context(), out)
 	}}, nil
+}
+
+// over says whether a stream that was woken has to end: its client has left, the
+// server stops, or its token is no longer valid.
+func (s *server) over(ctx context.Context) bool {
+	if ctx.Err() != nil || closed(s.done) {
+		return true
+	}
+	p := *who(ctx)
+	return !s.known(&p)
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }

@@ -35,7 +35,7 @@ func (s *server) find(ctx context.Context, text string) (*projections.World, job
 	}
 	first, err := s.Store.ReadStream(ctx, nil, eventstore.StreamID(event.JobStream(jobID)), 1, 1, eventstore.Forwards)
 	if err != nil {
-		return w, jobs.Job{}, s.answer(err)
+		return w, jobs.Job{}, err
 	}
 	if len(first) == 0 {
 		return w, jobs.Job{}, noJob(jobID)
@@ -49,9 +49,7 @@ func (s *server) find(ctx context.Context, text string) (*projections.World, job
 }
 
 func noJob(jobID id.ID) *wire.Problem {
-	p := wire.NewProblem(404, "not_found", "there is no job "+jobID.String())
-	p.Help = "the jobs there are: hodei job list"
-	return p
+	return missing("path.id", "job", jobID.String(), "the jobs there are: hodei job list")
 }
 
 // record reads one record.

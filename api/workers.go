@@ -29,11 +29,11 @@ type workerInput struct {
 type workerOutput struct{ Body *wire.Worker }
 
 func (s *server) workers(api huma.API) {
-	huma.Register(api, needs(token.Viewer, huma.Operation{
+	register(s, api, needs(token.Viewer, huma.Operation{
 		OperationID: "listWorkers", Method: http.MethodGet, Path: "/v1/workers", Tags: []string{"workers"},
 		Summary: "List workers", Errors: []int{http.StatusUnprocessableEntity},
 	}), s.listWorkers)
-	huma.Register(api, needs(token.Viewer, huma.Operation{
+	register(s, api, needs(token.Viewer, huma.Operation{
 		OperationID: "getWorker", Method: http.MethodGet, Path: "/v1/workers/{id}", Tags: []string{"workers"},
 		Summary: "Read one worker, by id or name", Errors: []int{http.StatusNotFound},
 	}), s.getWorker)
@@ -76,9 +76,7 @@ func (s *server) getWorker(_ context.Context, in *workerInput) (*workerOutput, e
 		}
 	}
 	if named == nil {
-		p := wire.NewProblem(http.StatusNotFound, "not_found", "there is no worker "+in.ID)
-		p.Help = "the workers there are: hodei worker list"
-		return nil, p
+		return nil, missing("path.id", "worker", in.ID, "the workers there are: hodei worker list")
 	}
 	return &workerOutput{s.workerView(w, named)}, nil
 }

@@ -122,7 +122,7 @@ type Class struct {
 	Namespace   string     `json:"namespace"`
 	Pool        string     `json:"pool,omitempty"`
 	Waiting     int        `json:"waiting"`
-	Oldest      *time.Time `json:"oldest_submitted_at,omitempty"`
+	Oldest      *time.Time `json:"oldest_submitted_at,omitempty" doc:"When the first in line was submitted: the oldest, unless priorities say otherwise"`
 	Needs       Needs      `json:"needs"`
 	Reason      string     `json:"reason,omitempty" doc:"Why its first job waits, as a code" example:"busy"`
 	Summary     string     `json:"summary,omitempty" doc:"The reason in a few words"`

@@ -78,7 +78,13 @@ func Explain(in Input, c queue.Class) Why {
 // ExplainJob says why a waiting job waits. It also counts its place.
 func ExplainJob(in Input, e queue.Entry) Why {
 	c, _ := in.Queue.Class(e.Class)
-	w := Explain(in, c)
+	return Explain(in, c).ForJob(in, e)
+}
+
+// ForJob returns what is said of a class as it is said of one of its jobs: with
+// its place.
+func (w Why) ForJob(in Input, e queue.Entry) Why {
+	c, _ := in.Queue.Class(e.Class)
 	w.place(in.Queue.Place(e)+1, c.Waiting)
 	return w
 }

@@ -1,0 +1,190 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/hodei-jobs/hodei/aggregates/fault"
+	"github.com/hodei-jobs/hodei/aggregates/spec"
+	"github.com/hodei-jobs/hodei/aggregates/token"
+	"github.com/hodei-jobs/hodei/api/wire"
+	"github.com/hodei-jobs/hodei/commands"
+	"github.com/hodei-jobs/hodei/projections/jobs"
+)
+
+type submitInput struct {
+	Key     string `header:"Idempotency-Key" maxLength:"128" doc:"The same key with the same body gives the same job again, for 7 days"`
+	RawBody []byte
+}
+
+type submitOutput struct {
+	Location string `header:"Location" doc:"Where the job is read"`
+	Body     *wire.Job
+}
+
+type batchInput struct {
+	Key     string `header:"Idempotency-Key" maxLength:"120" doc:"The same key with the same jobs gives the same jobs again, for 7 days: it is a key for each of them, by its place in the list"`
+	RawBody []byte
+}
+
+type batchBody struct {
+	Jobs []spec.Spec `json:"jobs" minItems:"1" maxItems:"1000"`
+}
+
+type batchOutput struct{ Body wire.Batch }
+
+func (s *server) submissions(api huma.API) {
+	submit := needs(token.Submitter, huma.Operation{
+		OperationID: "submitJob", Method: http.MethodPost, Path: "/v1/jobs", Tags: []string{"jobs"}, DefaultStatus: http.StatusCreated,
+		Summary:      "Submit a job",
+		Description:  "Answers once the job is durable: from then on it is never lost. Fields that are not known are refused.",
+		Errors:       append([]int{http.StatusNotFound, http.StatusConflict}, bodyErrors...),
+		MaxBodyBytes: maxBody, BodyReadTimeout: bodyTimeout, SkipValidateBody: true,
+	})
+	submit.RequestBody = jsonRequest(api, typeOf[spec.Spec](), "Spec", specExample)
+	register(s, api, submit, s.submitJob)
+
+	batch := needs(token.Submitter, huma.Operation{
+		OperationID: "submitJobs", Method: http.MethodPost, Path: "/v1/jobs:batch", Tags: []string{"jobs"},
+		Summary:      "Submit several jobs",
+		Description:  "Each is accepted or refused by itself; the answer has a row for each, in their order. At most " + strconv.Itoa(maxBatch) + " jobs.",
+		Errors:       bodyErrors,
+		MaxBodyBytes: maxBody, BodyReadTimeout: bodyTimeout, SkipValidateBody: true,
+	})
+	batch.RequestBody = jsonRequest(api, typeOf[batchBody](), "BatchBody", map[string]any{"jobs": []any{specExample}})
+	register(s, api, batch, s.submitJobs)
+}
+
+// bodyErrors are the statuses of what can be wrong with a body, or that it is too
+// much now.
+var bodyErrors = []int{
+	http.StatusBadRequest, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
+	http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable,
+}
+
+var specExample = map[string]any{
+	"name": "build-web", "command": "make test", "resources": map[string]any{"cpu": "2", "memory": "2Gi"},
+	"env": map[string]any{"GOFLAGS": "-race"}, "timeout": "30m", "retries": map[string]any{"max": 1, "on": []any{"lost"}},
+}
+
+func jsonRequest(api huma.API, t reflect.Type, hint string, example any) *huma.RequestBody {
+	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+		jsonType: {Schema: api.OpenAPI().Components.Schemas.Schema(t, true, hint), Example: example},
+	}}
+}
+
+// parseSpec reads a spec and puts it into the caller's namespace.
+func parseSpec(p *principal, body []byte) (spec.Spec, error) {
+	sp, err := spec.Parse(body)
+	if err != nil {
+		return sp, err
+	}
+	if sp.Namespace == "" && p.namespace != token.AllNamespaces {
+		sp.Namespace = p.namespace
+	}
+	if sp.Namespace != "" && !p.sees(sp.Namespace) {
+		message := fmt.Sprintf("the token is for namespace %s, the job is for %s", p.namespace, sp.Namespace)
+		return sp, &fault.Error{Kind: fault.Forbidden, Op: "submit", Subject: "job", Reason: message,
+			Fields: []fault.Field{{Location: "namespace", Message: message}}}
+	}
+	return sp, nil
+}
+
+func (s *server) submitJob(ctx context.Context, in *submitInput) (*submitOutput, error) {
+	p := who(ctx)
+	sp, err := parseSpec(p, in.RawBody)
+	if err != nil {
+		return nil, err
+	}
+	done := s.Commands.SubmitJobs(ctx, p.caller(), []commands.Submission{{Spec: sp, Key: in.Key}})[0]
+	if done.Err != nil {
+		return nil, done.Err
+	}
+	v, err := s.submitted(ctx, done)
+	if err != nil {
+		return nil, err
+	}
+	return &submitOutput{Location: "/v1/jobs/" + v.ID, Body: v}, nil
+}
+
+// submitted is the job a submission answers with.
+func (s *server) submitted(ctx context.Context, done commands.Submitted) (*wire.Job, error) {
+	w := s.Runner.World()
+	j, ok := w.Jobs.ByID(done.ID)
+	if !ok { // the key was used before, and the job has ended long ago
+		v, err := s.story(ctx, w, &jobs.Job{ID: done.ID, Position: done.Position})
+		if err != nil {
+			return nil, err
+		}
+		v.Spec, v.Steps, v.Usage = nil, nil, nil
+		return v, nil
+	}
+	return s.view(ctx, w, &j)
+}
+
+func (s *server) submitJobs(ctx context.Context, in *batchInput) (*batchOutput, error) {
+	specs, err := parseBatch(in.RawBody)
+	if err != nil {
+		return nil, err
+	}
+	p := who(ctx)
+	out := &batchOutput{Body: wire.Batch{Items: make([]wire.BatchItem, len(specs))}}
+	var good []commands.Submission
+	var places []int
+	for i, raw := range specs {
+		sp, err := parseSpec(p, raw)
+		if err != nil {
+			out.Body.Items[i].Problem = s.told(err)
+			continue
+		}
+		good, places = append(good, commands.Submission{Spec: sp, Key: keyOf(in.Key, i)}), append(places, i)
+	}
+	for i, done := range s.Commands.SubmitJobs(ctx, p.caller(), good) {
+		item := &out.Body.Items[places[i]]
+		err := done.Err
+		if err == nil {
+			item.Job, err = s.submitted(ctx, done)
+		}
+		if err != nil {
+			item.Problem = s.told(err)
+		}
+	}
+	return out, nil
+}
+
+// keyOf is the key of one job of a batch.
+func keyOf(batch string, i int) string {
+	if batch == "" {
+		return ""
+	}
+	return batch + "[" + strconv.Itoa(i) + "]"
+}
+
+// parseBatch takes a batch apart into its specs.
+func parseBatch(body []byte) ([]json.RawMessage, error) {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(body, &fields) != nil || fields == nil {
+		return nil, invalid("body", "it is not a JSON object with the list jobs", nil)
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if name != "jobs" {
+			return nil, invalid(cut(name), "unknown field; there is jobs, a list of specs", nil)
+		}
+	}
+	var specs []json.RawMessage
+	if raw, ok := fields["jobs"]; ok && json.Unmarshal(raw, &specs) != nil {
+		return nil, invalid("jobs", "it is not a list", nil)
+	}
+	if len(specs) == 0 || len(specs) > maxBatch {
+		return nil, invalid("jobs", fmt.Sprintf("a batch has 1 to %d jobs, this has %d", maxBatch, len(specs)), nil)
+	}
+	return specs, nil
+}
