@@ -15,10 +15,14 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
 	"github.com/hodei-jobs/hodei/aggregates/id"
 	"github.com/hodei-jobs/hodei/aggregates/job"
+	"github.com/hodei-jobs/hodei/aggregates/resource"
 	"github.com/hodei-jobs/hodei/aggregates/token"
+	"github.com/hodei-jobs/hodei/aggregates/worker"
 	"github.com/hodei-jobs/hodei/api/client"
+	"github.com/hodei-jobs/hodei/api/sse"
 	"github.com/hodei-jobs/hodei/api/watch"
 	"github.com/hodei-jobs/hodei/api/wire"
 	"github.com/hodei-jobs/hodei/commands"
@@ -42,6 +46,7 @@ type site struct {
 	store    *embedded.Store
 	logs     *joblog.Log
 	stop     chan struct{}
+	server   *server // a second one over the same parts, for what no request reaches
 }
 
 func newSite(t testing.TB) *site {
@@ -66,8 +71,10 @@ func newSite(t testing.TB) *site {
 	<-s.runner.Ready()
 	<-store.Ready()
 	go func() { watching <- hub.Run(ctx) }()
-	handler, document := New(Config{Commands: s.commands, Runner: s.runner, Store: store, Logs: s.logs, Telemetry: telemetry.New(),
-		Clock: store.Now, Logger: quiet, Watch: hub, Version: "test"}, s.stop)
+	parts := Config{Commands: s.commands, Runner: s.runner, Store: store, Logs: s.logs, Telemetry: telemetry.New(),
+		Clock: store.Now, Logger: quiet, Watch: hub, Version: "test"}
+	handler, document := New(parts, s.stop)
+	s.server = &server{Config: parts, done: s.stop}
 	server := httptest.NewServer(handler)
 	s.url, s.document, s.handler = server.URL, document, handler
 	t.Cleanup(func() {
@@ -88,14 +95,50 @@ func newSite(t testing.TB) *site {
 	return s
 }
 
-// token makes a token.
-func (s *site) token(namespace string, role token.Role) string {
+// create makes a token.
+func (s *site) create(c token.Create) (plain string, i id.ID) {
 	s.t.Helper()
-	plain, _, err := s.commands.CreateToken(s.t.Context(), tester, token.Create{Name: "test", Namespace: namespace, Role: role})
+	plain, i, err := s.commands.CreateToken(s.t.Context(), tester, c)
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return plain, i
+}
+
+func (s *site) token(namespace string, role token.Role) string {
+	s.t.Helper()
+	plain, _ := s.create(token.Create{Name: "test", Namespace: namespace, Role: role})
 	return plain
+}
+
+// admin is a client that may do all.
+func (s *site) admin() *client.Client {
+	s.t.Helper()
+	return s.client(s.token(token.AllNamespaces, token.Admin))
+}
+
+// worker makes a worker that is connected, and returns its id.
+func (s *site) worker(name string) string {
+	s.t.Helper()
+	i, key := s.id(), make([]byte, 32)
+	facts := &eventv1.WorkerFacts{Name: name, Os: "linux", Arch: "amd64", Version: "test", Capacity: resource.Amount{CPU: 2000, Memory: 4 << 30}.Event()}
+	t := s.id().String()
+	if _, err := s.commands.RegisterWorker(s.t.Context(), tester, i, worker.Register{Facts: facts, PublicKey: key, TokenID: t}, t); err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := s.commands.ConnectWorker(s.t.Context(), tester, i, worker.Connect{Instance: key[:16]}); err != nil {
+		s.t.Fatal(err)
+	}
+	return i.String()
+}
+
+func (s *site) id() id.ID {
+	s.t.Helper()
+	i, err := s.commands.NewID()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return i
 }
 
 func (s *site) client(plain string) *client.Client {
@@ -116,8 +159,8 @@ func (s *site) submit(c *client.Client, spec string) *wire.Job {
 	return j
 }
 
-// request sends a request and returns status, content type and body.
-func (s *site) request(method, path, plain, body string) (int, string, []byte) {
+// request sends a request with headers, which alternate with their values, and returns status, content type and body.
+func (s *site) request(method, path, plain, body string, headers ...string) (int, string, []byte) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
 	defer cancel()
@@ -128,6 +171,9 @@ func (s *site) request(method, path, plain, body string) (int, string, []byte) {
 	req.Header.Set("Content-Type", "application/json")
 	if plain != "" {
 		req.Header.Set("Authorization", "Bearer "+plain)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -141,42 +187,124 @@ func (s *site) request(method, path, plain, body string) (int, string, []byte) {
 	return resp.StatusCode, resp.Header.Get("Content-Type"), b
 }
 
-// run plays a whole attempt of a job: what a worker would do, with this output.
-func (s *site) run(jobID string, attempt uint32, output string, finish job.Finish) {
-	s.t.Helper()
-	ctx := s.t.Context()
-	i, err := id.Parse(jobID)
+func parseID(t testing.TB, text string) id.ID {
+	t.Helper()
+	i, err := id.Parse(text)
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	worker, err := s.commands.NewID()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if _, errs := s.commands.BindJobs(ctx, tester, []commands.Binding{{Job: i, Attempt: attempt, Worker: worker}}); errs[0] != nil {
-		s.t.Fatal(errs[0])
-	}
-	if err := s.commands.StartJob(ctx, tester, i, job.Start{Attempt: attempt, Worker: worker.String()}); err != nil {
-		s.t.Fatal(err)
-	}
-	key := joblog.Key{Job: i, Attempt: attempt}
-	if _, err := s.logs.Take(ctx, key, 1, nil); err != nil {
-		s.t.Fatal(err)
-	}
-	if err := s.logs.Append(key, 1, joblog.Piece{Tag: 1, Time: 1, Data: []byte(output)}); err != nil {
-		s.t.Fatal(err)
-	}
-	if err := s.logs.WaitDurable(ctx, key, uint64(len(output))); err != nil {
-		s.t.Fatal(err)
-	}
-	finish.Attempt, finish.Worker = attempt, worker.String()
-	if err := s.commands.FinishJob(ctx, tester, i, finish); err != nil {
-		s.t.Fatal(err)
-	}
-	s.logs.Finish(key, uint64(len(output)))
+	return i
 }
 
-func decode[T any](t *testing.T, b []byte) (v T) {
+// attempt is one attempt of a job, played as a worker and the gateway would.
+type attempt struct {
+	*site
+	key    joblog.Key
+	worker string
+	head   uint64
+}
+
+// start binds and starts a job's attempt.
+func (s *site) start(jobID string, number uint32) *attempt {
+	s.t.Helper()
+	i, w := parseID(s.t, jobID), s.id()
+	if _, errs := s.commands.BindJobs(s.t.Context(), tester, []commands.Binding{{Job: i, Attempt: number, Worker: w}}); errs[0] != nil {
+		s.t.Fatal(errs[0])
+	}
+	if err := s.commands.StartJob(s.t.Context(), tester, i, job.Start{Attempt: number, Worker: w.String()}); err != nil {
+		s.t.Fatal(err)
+	}
+	a := &attempt{site: s, key: joblog.Key{Job: i, Attempt: number}, worker: w.String()}
+	if _, err := s.logs.Take(s.t.Context(), a.key, 1, nil); err != nil {
+		s.t.Fatal(err)
+	}
+	return a
+}
+
+// print appends output of a tag and waits until it is durable.
+func (a *attempt) print(tag uint8, output string) {
+	a.t.Helper()
+	for data := []byte(output); len(data) > 0; {
+		n := min(len(data), joblog.MaxPiece)
+		if err := a.logs.Append(a.key, 1, joblog.Piece{Tag: tag, Offset: a.head, Time: int64(a.head) + 1, Data: data[:n]}); err != nil {
+			a.t.Fatal(err)
+		}
+		a.head, data = a.head+uint64(n), data[n:]
+		if err := a.logs.WaitDurable(a.t.Context(), a.key, a.head); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+}
+
+func (a *attempt) finish(f job.Finish) {
+	a.t.Helper()
+	f.Attempt, f.Worker = a.key.Attempt, a.worker
+	if err := a.commands.FinishJob(a.t.Context(), tester, a.key.Job, f); err != nil {
+		a.t.Fatal(err)
+	}
+	a.logs.Finish(a.key, a.head)
+}
+
+// run plays a whole attempt.
+func (s *site) run(jobID string, number uint32, output string, finish job.Finish) {
+	s.t.Helper()
+	a := s.start(jobID, number)
+	a.print(1, output)
+	a.finish(finish)
+}
+
+func failed(code int32) job.Finish {
+	return job.Finish{Outcome: job.OutcomeFailed, Cause: "exit", Ending: ending(code)}
+}
+
+func succeeded() job.Finish { return job.Finish{Outcome: job.OutcomeSucceeded, Ending: ending(0)} }
+
+func ending(code int32) *eventv1.Ending { return &eventv1.Ending{ExitCode: &code} }
+
+// get opens a GET with headers, which alternate with their values.
+func (s *site) get(path, plain string, headers ...string) *http.Response {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), "GET", s.url+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+plain)
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = resp.Body.Close() })
+	return resp
+}
+
+// events opens an event stream, which must be one.
+func (s *site) events(path, plain string, headers ...string) *sse.Reader {
+	s.t.Helper()
+	resp := s.get(path, plain, append([]string{"Accept", streamType}, headers...)...)
+	if kind := resp.Header.Get("Content-Type"); resp.StatusCode != http.StatusOK || kind != streamType {
+		s.t.Fatalf("%s: %s, %s", path, resp.Status, kind)
+	}
+	return sse.NewReader(resp.Body)
+}
+
+// next is the stream's next event of that name; others are passed over.
+func next(t testing.TB, r *sse.Reader, name string) sse.Event {
+	t.Helper()
+	for {
+		e, err := r.Next()
+		if err != nil {
+			t.Fatalf("the stream ended before a %s: %v", name, err)
+		}
+		if e.Name == name {
+			return e
+		}
+	}
+}
+
+func decode[T any](t testing.TB, b []byte) (v T) {
 	t.Helper()
 	if err := json.Unmarshal(b, &v); err != nil {
 		t.Fatalf("%v: %s", err, b)

@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/hodei-jobs/hodei/aggregates/event"
 	"github.com/hodei-jobs/hodei/aggregates/token"
 	"github.com/hodei-jobs/hodei/api/sse"
 	"github.com/hodei-jobs/hodei/api/wire"
@@ -28,15 +30,20 @@ type eventsInput struct {
 	LastID string `header:"Last-Event-ID" doc:"The position of the last event received; the stream goes on after it"`
 }
 
-func (in *eventsInput) filter() eventstore.Filter {
-	var f eventstore.Filter
+func (in *eventsInput) filter() (f eventstore.Filter, err error) {
 	if in.Stream != "" {
 		f.Prefixes = []string{in.Stream}
 	}
-	if in.Types != "" {
-		f.Types = strings.Split(in.Types, ",")
+	if in.Types == "" {
+		return f, nil
 	}
-	return f
+	f.Types = strings.Split(in.Types, ",")
+	for _, t := range f.Types {
+		if !slices.Contains(event.Types(), t) {
+			return f, invalid("query.type", strconv.Quote(cut(t))+" is no type of event", nil)
+		}
+	}
+	return f, nil
 }
 
 type eventsOutput struct{ Body wire.Events }
@@ -61,10 +68,14 @@ func (s *server) events(api huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		if strings.Contains(in.Accept, streamType) {
-			return s.stream(ctx, func(ctx context.Context, out *sse.Writer) { s.followEvents(ctx, out, after, in.filter()) })
+		f, err := in.filter()
+		if err != nil {
+			return nil, err
 		}
-		page, err := s.eventPage(ctx, after, in)
+		if strings.Contains(in.Accept, streamType) {
+			return s.stream(ctx, func(ctx context.Context, out *sse.Writer) { s.followEvents(ctx, out, after, f) })
+		}
+		page, err := s.eventPage(ctx, after, in, f)
 		if err != nil {
 			return nil, err
 		}
@@ -102,15 +113,15 @@ func parsePosition(in *eventsInput) (eventstore.Position, error) {
 
 // eventPage reads one page. With a filter it may look at many records that
 // don't pass; it looks at no more than scanLimit and then answers what it has.
-func (s *server) eventPage(ctx context.Context, after eventstore.Position, in *eventsInput) (*wire.Events, error) {
+func (s *server) eventPage(ctx context.Context, after eventstore.Position, in *eventsInput, f eventstore.Filter) (*wire.Events, error) {
 	head := s.Runner.World().Position
 	if in.Newest && after == 0 {
-		return s.newestEvents(ctx, head, in)
+		return s.newestEvents(ctx, head, in.Limit, f)
 	}
 	page := &wire.Events{Items: []wire.Event{}}
 	from := after + 1
 	for looked := eventstore.Position(0); from <= head && len(page.Items) < in.Limit && looked < scanLimit; {
-		records, next, err := s.Store.ReadAll(ctx, nil, from, in.Limit-len(page.Items), in.filter())
+		records, next, err := s.Store.ReadAll(ctx, nil, from, in.Limit-len(page.Items), f)
 		if err != nil {
 			return nil, err
 		}
@@ -132,9 +143,9 @@ func (s *server) eventPage(ctx context.Context, after eventstore.Position, in *e
 const scanLimit = 200_000
 
 // newestEvents reads the last page: windows that double, from the head backwards.
-func (s *server) newestEvents(ctx context.Context, head eventstore.Position, in *eventsInput) (*wire.Events, error) {
+func (s *server) newestEvents(ctx context.Context, head eventstore.Position, limit int, f eventstore.Filter) (*wire.Events, error) {
 	page := &wire.Events{Items: []wire.Event{}}
-	for window := eventstore.Position(in.Limit); ; window *= 2 {
+	for window := eventstore.Position(limit); ; window *= 2 {
 		from := eventstore.Position(1)
 		if head > window {
 			from = head - window + 1
@@ -142,15 +153,15 @@ func (s *server) newestEvents(ctx context.Context, head eventstore.Position, in 
 		var records []*eventstore.Record
 		for at := from; at <= head; {
 			var err error
-			if records, at, err = s.Store.ReadAll(ctx, records, at, int(head-at+1), in.filter()); err != nil {
+			if records, at, err = s.Store.ReadAll(ctx, records, at, int(head-at+1), f); err != nil {
 				return nil, err
 			}
 		}
 		for len(records) > 0 && records[len(records)-1].Position > head {
 			records = records[:len(records)-1]
 		}
-		if len(records) >= in.Limit || from == 1 || window >= scanLimit {
-			for _, r := range records[max(0, len(records)-in.Limit):] {
+		if len(records) >= limit || from == 1 || window >= scanLimit {
+			for _, r := range records[max(0, len(records)-limit):] {
 				page.Items = append(page.Items, eventView(r))
 			}
 			return page, nil

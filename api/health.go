@@ -25,20 +25,25 @@ func (s *server) health(api huma.API) {
 		Summary: "Say that the process serves", DefaultStatus: http.StatusNoContent,
 	}), func(context.Context, *struct{}) (*struct{}, error) { return nil, nil })
 
-	register(s, api, open(huma.Operation{
+	ready := open(huma.Operation{
 		OperationID: "getReady", Method: http.MethodGet, Path: "/readyz", Tags: []string{"health"},
 		Summary:     "Say whether the server can take jobs, and if not, why",
 		Description: "200 when it can, 503 when it can't. Warnings are what an operator should look at though all works.",
-		Errors:      []int{http.StatusServiceUnavailable},
-	}), func(context.Context, *struct{}) (*readyOutput, error) { return s.ready(), nil })
+	})
+	body := map[string]*huma.MediaType{jsonType: {Schema: api.OpenAPI().Components.Schemas.Schema(typeOf[wire.Ready](), true, "Ready")}}
+	ready.Responses = map[string]*huma.Response{"503": {Description: "It can't; reasons say why", Content: body}}
+	register(s, api, ready, func(context.Context, *struct{}) (*readyOutput, error) { return s.ready(), nil })
 }
 
 func (s *server) ready() *readyOutput {
 	out := &readyOutput{Status: http.StatusOK}
 	head, _ := s.Store.Wait()
 	out.Body.Position = uint64(head)
-	if err := s.Store.Err(); err != nil {
-		out.Body.Reasons = append(out.Body.Reasons, err.Error())
+	if s.Store.Err() != nil {
+		out.Body.Reasons = append(out.Body.Reasons, "the event store has stopped; the server's log says why")
+	}
+	if s.Logs.Err() != nil {
+		out.Body.Reasons = append(out.Body.Reasons, "the logs of jobs can't be written; the server's log says why")
 	}
 	if !closed(s.Runner.Ready()) {
 		out.Body.Reasons = append(out.Body.Reasons, "the read models are being rebuilt from the log")

@@ -1,104 +1,138 @@
 package api
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/hodei-jobs/hodei/aggregates/job"
 	"github.com/hodei-jobs/hodei/aggregates/settings"
-	"github.com/hodei-jobs/hodei/aggregates/spec"
 	"github.com/hodei-jobs/hodei/aggregates/token"
 	"github.com/hodei-jobs/hodei/api/client"
 	"github.com/hodei-jobs/hodei/api/wire"
 )
 
-// Wrong input is a 4xx problem that names the field, and changes nothing.
-func TestWrongInputIsNamedAndChangesNothing(t *testing.T) {
+func TestASubmittedJobIsReadBack(t *testing.T) {
 	s := newSite(t)
-	plain := s.token(token.AllNamespaces, token.Admin)
-	j := s.submit(s.client(plain), `{"command":"true"}`)
-	before, _ := s.store.Wait()
-	for _, row := range []struct {
-		name, method, path, body string
-		status                   int
-		location                 string // of the first error, or its beginning
-	}{
-		{"an unknown field", "POST", "/v1/jobs", `{"command":"true","retrys":1}`, 422, "retrys"},
-		{"secrets, which there are none yet", "POST", "/v1/jobs", `{"command":"true","secrets":{"A":"b"}}`, 422, "secrets"},
-		{"a bad label", "POST", "/v1/jobs", `{"command":"true","labels":{"bad label!":"x"}}`, 422, "labels"},
-		{"a negative memory", "POST", "/v1/jobs", `{"command":"true","resources":{"memory":"-1Mi"}}`, 422, "resources.memory"},
-		{"a wrong type", "POST", "/v1/jobs", `{"command":"true","priority":"high"}`, 422, "priority"},
-		{"a priority out of range", "POST", "/v1/jobs", `{"command":"true","priority":101}`, 422, "priority"},
-		{"a NUL", "POST", "/v1/jobs", `{"command":"a\u0000b"}`, 422, "command"},
-		{"a field twice", "POST", "/v1/jobs", `{"command":"true","command":"false"}`, 422, "command"},
-		{"no JSON", "POST", "/v1/jobs", `{`, 422, ""},
-		{"nothing", "POST", "/v1/jobs", ``, 0, ""},
-		{"a list", "POST", "/v1/jobs", `[]`, 422, ""},
-		{"a body of 2 MB", "POST", "/v1/jobs", `{"command":"` + strings.Repeat("x", 2<<20) + `"}`, 413, ""},
-		{"a spec of 300 kB", "POST", "/v1/jobs", `{"command":"` + strings.Repeat("x", 300<<10) + `"}`, 0, ""},
-		{"an unknown namespace", "POST", "/v1/jobs", `{"command":"true","namespace":"nowhere"}`, 404, ""},
-		{"a batch of nothing", "POST", "/v1/jobs:batch", `{"jobs":[]}`, 422, "jobs"},
-		{"a batch with an unknown field", "POST", "/v1/jobs:batch", `{"job":[]}`, 422, "job"},
-		{"an unknown job", "GET", "/v1/jobs/zzzzzzzz", ``, 404, ""},
-		{"a malformed id", "GET", "/v1/jobs/..%2f..%2fetc", ``, 422, "path.id"},
-		{"an unknown query parameter", "GET", "/v1/jobs?stat=x", ``, 422, "query"},
-		{"an unknown state", "GET", "/v1/jobs?state=asleep", ``, 422, "query.state"},
-		{"a bad cursor", "GET", "/v1/jobs?cursor=abc", ``, 422, "query.cursor"},
-		{"a limit out of range", "GET", "/v1/jobs?limit=100000", ``, 422, "query.limit"},
-		{"a bad position", "GET", "/v1/events?cursor=-1", ``, 422, "query.cursor"},
-		{"an attempt that never was", "GET", "/v1/jobs/" + j.ID + "/logs?attempt=7", ``, 404, ""},
-		{"an unknown field of a cancellation", "POST", "/v1/jobs/" + j.ID + "/cancel", `{"why":"x"}`, 422, "body"},
-		{"an unknown worker", "GET", "/v1/workers/nobody", ``, 404, ""},
-		{"an unknown path", "GET", "/v1/nothing", ``, 404, ""},
-		{"a wrong method", "DELETE", "/v1/jobs", ``, 405, ""},
-	} {
-		status, kind, body := s.request(row.method, row.path, plain, row.body)
-		if status < 400 || status > 499 || row.status != 0 && status != row.status || kind != "application/problem+json" {
-			t.Errorf("%s: %d %s, want %d: %.200s", row.name, status, kind, row.status, body)
-			continue
-		}
-		p := decode[wire.Problem](t, body)
-		if row.location != "" && (len(p.Errors) == 0 || !strings.HasPrefix(p.Errors[0].Location, row.location)) {
-			t.Errorf("%s: does not name %s: %s", row.name, row.location, body)
-		}
-		if p.Detail == "" || strings.Contains(p.Detail, "json:") {
-			t.Errorf("%s: says %q", row.name, p.Detail)
-		}
+	plain := s.token(token.AllNamespaces, token.Submitter)
+	status, kind, body := s.request("POST", "/v1/jobs", plain, `{"name":"build","argv":["make","test"],"labels":{"team":"web"},"priority":3}`)
+	j := decode[wire.Job](t, body)
+	if status != 201 || kind != jsonType || j.State != "pending" || j.Name != "build" || j.Namespace != "default" || j.Attempt != 0 || j.Position == 0 {
+		t.Fatalf("%d %s: %s", status, kind, body)
 	}
-	if after, _ := s.store.Wait(); after != before {
-		t.Errorf("%d events were recorded", after-before)
+	if j.Reason != "no_worker" || j.Summary == "" || j.Explanation == "" || j.Help == "" {
+		t.Errorf("why it waits: %s", body)
+	}
+	_, _, body = s.request("GET", "/v1/jobs/"+j.ID, plain, "")
+	again := decode[wire.Job](t, body)
+	var spec struct {
+		Argv      []string
+		Namespace string
+	}
+	if err := json.Unmarshal(again.Spec, &spec); err != nil || !slices.Equal(spec.Argv, []string{"make", "test"}) || spec.Namespace != "default" {
+		t.Errorf("its spec is %s, %v", again.Spec, err)
+	}
+	again.Spec = nil
+	if string(mustJSON(t, again)) != string(mustJSON(t, j)) {
+		t.Errorf("it is read as %s, it was answered with %s", mustJSON(t, again), mustJSON(t, j))
+	}
+	if prefixed, _, _ := s.request("GET", "/v1/jobs/job-"+j.ID, plain, ""); prefixed != 200 {
+		t.Errorf("with the name of its stream: %d", prefixed)
 	}
 }
 
-func TestBatchesAndKeys(t *testing.T) {
-	s := newSite(t)
-	plain := s.token(token.AllNamespaces, token.Submitter)
-	_, _, body := s.request("POST", "/v1/jobs:batch", plain, `{"jobs":[{"command":"true"},{"command":"true","priority":999},{"argv":["true"]}]}`)
-	items := decode[wire.Batch](t, body).Items
-	if len(items) != 3 || items[0].Job == nil || items[2].Job == nil || items[1].Problem == nil || items[1].Problem.Status != 422 {
-		t.Fatalf("a batch with one bad job: %s", body)
+func mustJSON(t *testing.T, v any) []byte {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
 	}
-	c := s.client(plain)
+	return b
+}
+
+// Each job of a batch has its own outcome, in order.
+func TestABatchOfMixedJobs(t *testing.T) {
+	s := newSite(t)
+	plain := s.token("web", token.Submitter)
+	_, _, body := s.request("POST", "/v1/jobs:batch", plain,
+		`{"jobs":[{"command":"true"},{"command":"true","priority":999},{"argv":["true"]},7,{"command":"true","namespace":"default"}]}`)
+	items := decode[wire.Batch](t, body).Items
+	want := []string{"web", "422 priority", "web", "422 ", "403 namespace"}
+	var got []string
+	for _, item := range items {
+		if item.Job != nil && item.Problem == nil {
+			got = append(got, item.Job.Namespace)
+		} else if item.Problem != nil && item.Job == nil {
+			got = append(got, strconv.Itoa(item.Problem.Status)+" "+item.Problem.Errors[0].Location)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q: %s", got, want, body)
+	}
+	if n := s.runner.World().Jobs.Len(); n != 2 {
+		t.Errorf("%d jobs were made", n)
+	}
+}
+
+func TestAKeyGivesTheSameJobAgain(t *testing.T) {
+	s := newSite(t)
+	c := s.client(s.token(token.AllNamespaces, token.Submitter))
 	one, err := c.Submit(t.Context(), []byte(`{"command":"true"}`), "k1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if two, err := c.Submit(t.Context(), []byte(`{"command":"true"}`), "k1"); err != nil || two.ID != one.ID {
-		t.Errorf("the same key gave another job: %v, %v", two, err)
+	head, _ := s.store.Wait()
+	for name, same := range map[string]string{"the same text": `{"command":"true"}`, "the same job said differently": `{ "namespace":"default", "command":"true" }`} {
+		if two, err := c.Submit(t.Context(), []byte(same), "k1"); err != nil || two.ID != one.ID || two.Position != one.Position {
+			t.Errorf("%s gave %+v, %v", name, two, err)
+		}
 	}
 	var p *wire.Problem
-	if _, err := c.Submit(t.Context(), []byte(`{"command":"false"}`), "k1"); !errors.As(err, &p) || p.Status != 409 {
+	if _, err := c.Submit(t.Context(), []byte(`{"command":"false"}`), "k1"); !errors.As(err, &p) || p.Status != 409 || p.Kind != "conflict" {
 		t.Errorf("another job under the same key: %v", err)
+	}
+	if after, _ := s.store.Wait(); after != head {
+		t.Errorf("%d events were recorded", after-head)
+	}
+	if other, err := c.Submit(t.Context(), []byte(`{"command":"true","namespace":"web"}`), "k1"); err != nil || other.ID == one.ID {
+		t.Errorf("the key in another namespace: %v, %v", other, err)
+	}
+}
+
+// A key of a batch is one for each of its jobs: what was accepted is not accepted
+// twice, what was refused can be.
+func TestAKeyOfABatch(t *testing.T) {
+	s := newSite(t)
+	plain := s.token(token.AllNamespaces, token.Submitter)
+	send := func(body string) []wire.BatchItem {
+		t.Helper()
+		status, _, answer := s.request("POST", "/v1/jobs:batch", plain, body, "Idempotency-Key", "batch-1")
+		if status != 200 {
+			t.Fatalf("%d: %s", status, answer)
+		}
+		return decode[wire.Batch](t, answer).Items
+	}
+	first := send(`{"jobs":[{"command":"a"},{"command":"b","priority":999},{"command":"c"}]}`)
+	again := send(`{"jobs":[{"command":"a"},{"command":"b"},{"command":"other"}]}`)
+	switch {
+	case again[0].Job == nil || again[0].Job.ID != first[0].Job.ID:
+		t.Errorf("the same job was made twice: %+v", again[0])
+	case first[1].Problem == nil || again[1].Job == nil:
+		t.Errorf("the job that was refused can't be sent in order now: %+v", again[1].Problem)
+	case again[2].Problem == nil || again[2].Problem.Status != 409:
+		t.Errorf("another job in the same place was accepted: %+v", again[2])
+	}
+	if n := s.runner.World().Jobs.Len(); n != 3 {
+		t.Errorf("there are %d jobs", n)
 	}
 }
 
 func TestPagesOfJobsAreStable(t *testing.T) {
 	s := newSite(t)
-	c := s.client(s.token(token.AllNamespaces, token.Admin))
+	c := s.admin()
 	var want []string
 	for i := range 25 {
 		want = append(want, s.submit(c, fmt.Sprintf(`{"command":"true","name":"job-%d"}`, i)).ID)
@@ -123,21 +157,51 @@ func TestPagesOfJobsAreStable(t *testing.T) {
 	}
 }
 
+func TestJobsAreFoundByStateAndNamespace(t *testing.T) {
+	s := newSite(t)
+	c := s.admin()
+	s.run(s.submit(c, `{"command":"x","name":"good"}`).ID, 1, "", succeeded())
+	s.run(s.submit(c, `{"command":"x","name":"bad","namespace":"web"}`).ID, 1, "", failed(1))
+	s.start(s.submit(c, `{"command":"x","name":"busy"}`).ID, 1)
+	s.submit(c, `{"command":"x","name":"idle","namespace":"web"}`)
+	for _, row := range []struct {
+		query client.JobsQuery
+		want  string
+	}{
+		{client.JobsQuery{}, "idle busy bad good"},
+		{client.JobsQuery{States: []string{"failed"}}, "bad"},
+		{client.JobsQuery{States: []string{"pending", "running"}}, "idle busy"},
+		{client.JobsQuery{Namespace: "web"}, "idle bad"},
+		{client.JobsQuery{Namespace: "web", States: []string{"succeeded"}}, ""},
+		{client.JobsQuery{Namespace: "nowhere"}, ""},
+	} {
+		page, err := c.Jobs(t.Context(), row.query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, j := range page.Items {
+			names = append(names, j.Name)
+		}
+		if got := strings.Join(names, " "); got != row.want {
+			t.Errorf("%+v: %q, want %q", row.query, got, row.want)
+		}
+	}
+	page, err := c.Jobs(t.Context(), client.JobsQuery{Limit: 1})
+	if err != nil || page.Counts != (wire.Counts{Waiting: 1, Running: 1, Ended: 2}) {
+		t.Errorf("counted: %+v, %v", page.Counts, err)
+	}
+}
+
 // A job that has left memory is still there, with its steps, events and output.
 func TestAJobThatLeftMemoryIsStillRead(t *testing.T) {
 	s := newSite(t)
-	c := s.client(s.token(token.AllNamespaces, token.Admin))
-	kept := uint32(1)
-	if _, err := s.commands.ChangeSettings(t.Context(), tester, settings.Change{KeptFinished: &kept}); err != nil {
-		t.Fatal(err)
-	}
+	c := s.admin()
+	s.keepFinished(1)
 	code := int32(3)
 	first := s.submit(c, `{"command":"exit 3","name":"first"}`)
 	s.run(first.ID, 1, "output\n", failed(code))
-	for range 3 {
-		j := s.submit(c, `{"command":"true"}`)
-		s.run(j.ID, 1, "", succeeded())
-	}
+	s.forget(c, first.ID)
 	got, err := c.Job(t.Context(), first.ID)
 	if err != nil || got.State != "failed" || got.ExitCode == nil || *got.ExitCode != code || got.Name != "first" || got.Spec == nil {
 		t.Errorf("read as %+v, %v", got, err)
@@ -152,50 +216,178 @@ func TestAJobThatLeftMemoryIsStillRead(t *testing.T) {
 	if page, err := c.JobEvents(t.Context(), first.ID, ""); err != nil || len(page.Items) != 4 {
 		t.Errorf("%d events, %v", len(page.Items), err)
 	}
-}
-
-// The documented spec has exactly the fields that are read.
-func TestTheDocumentedSpecIsTheOneThatIsRead(t *testing.T) {
-	for _, pair := range [][2]reflect.Type{
-		{typeOf[Spec](), typeOf[spec.Spec]()}, {typeOf[SpecStep](), typeOf[spec.Step]()},
-		{typeOf[SpecRetries](), typeOf[spec.Retries]()}, {typeOf[SpecCancel](), typeOf[spec.Cancel]()},
-	} {
-		if got, want := jsonFields(pair[0]), jsonFields(pair[1]); !slices.Equal(got, want) {
-			t.Errorf("%s documents %v, read are %v", pair[0], got, want)
-		}
+	other := s.client(s.token("web", token.Admin))
+	var p *wire.Problem
+	if _, err := other.Job(t.Context(), first.ID); !errors.As(err, &p) || p.Status != 404 {
+		t.Errorf("a token of another namespace sees it: %v", err)
+	}
+	if _, err := c.CancelJob(t.Context(), first.ID, ""); !errors.As(err, &p) || p.Status != 409 {
+		t.Errorf("it can be cancelled: %v", err)
 	}
 }
 
-func jsonFields(t reflect.Type) (out []string) {
-	for i := range t.NumField() {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-		out = append(out, name)
+// keepFinished sets how many jobs that have ended stay in memory.
+func (s *site) keepFinished(n uint32) {
+	s.t.Helper()
+	if _, err := s.commands.ChangeSettings(s.t.Context(), tester, settings.Change{KeptFinished: &n}); err != nil {
+		s.t.Fatal(err)
 	}
-	slices.Sort(out)
-	return out
 }
 
-func TestTheDocumentationNamesEveryOperation(t *testing.T) {
+// forget lets other jobs end until one has left memory.
+func (s *site) forget(c *client.Client, jobID string) {
+	s.t.Helper()
+	for range 5 {
+		s.run(s.submit(c, `{"command":"true"}`).ID, 1, "", succeeded())
+	}
+	if _, ok := s.runner.World().Jobs.ByID(parseID(s.t, jobID)); ok {
+		s.t.Fatalf("job %s is still in memory", jobID)
+	}
+}
+
+// A key that stands for a job which has left memory still gives that job.
+func TestAKeyOutlivesItsJobInMemory(t *testing.T) {
 	s := newSite(t)
-	status, kind, page := s.request("GET", "/docs", "", "")
-	if status != 200 || !strings.HasPrefix(kind, "text/html") {
-		t.Fatalf("%d %s", status, kind)
+	c := s.admin()
+	s.keepFinished(1)
+	first, err := c.Submit(t.Context(), []byte(`{"command":"x"}`), "k")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, route := range routes(s.document) {
-		if !strings.Contains(string(page), route) {
-			t.Errorf("%s is not on the page", route)
+	s.run(first.ID, 1, "", succeeded())
+	s.forget(c, first.ID)
+	again, err := c.Submit(t.Context(), []byte(`{"command":"x"}`), "k")
+	if err != nil || again.ID != first.ID || again.State != "succeeded" || again.Spec != nil {
+		t.Errorf("%+v, %v", again, err)
+	}
+}
+
+// What a job went through is told by its own events, page by page.
+func TestEventsOfAJob(t *testing.T) {
+	s := newSite(t)
+	c := s.admin()
+	j := s.submit(c, `{"command":"x","retries":{"max":1}}`)
+	s.run(j.ID, 1, "", failed(1))
+	s.run(j.ID, 2, "", succeeded())
+	whole, err := c.JobEvents(t.Context(), j.ID, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var types []string
+	for i, e := range whole.Items {
+		types = append(types, e.Type)
+		if e.Revision != uint64(i+1) || e.Stream != "job-"+j.ID || e.Text == "" || e.Time.IsZero() || e.ID == "" {
+			t.Errorf("event %d: %+v", i+1, e)
 		}
 	}
-	if strings.Contains(string(page), "http://") || strings.Contains(string(page), "https://") {
-		t.Error("the page loads something from elsewhere")
+	if want := "JobSubmitted JobBound JobStarted JobFailed JobRetryScheduled JobRequeued JobBound JobStarted JobSucceeded"; strings.Join(types, " ") != want {
+		t.Errorf("%s", types)
 	}
-	if status, _, _ := s.request("GET", "/openapi.json", "", ""); status != 200 {
-		t.Errorf("openapi.json: %d", status)
+	var paged []string
+	plain := s.token("default", token.Viewer)
+	for cursor, n := "", 0; ; n++ {
+		_, _, body := s.request("GET", "/v1/jobs/"+j.ID+"/events?limit=4&cursor="+cursor, plain, "")
+		page := decode[wire.Events](t, body)
+		for _, e := range page.Items {
+			paged = append(paged, e.Type)
+		}
+		if cursor = page.Next; cursor == "" {
+			break
+		}
+		if n > 5 || len(page.Items) > 4 {
+			t.Fatalf("page %d: %s", n, body)
+		}
+	}
+	if !slices.Equal(paged, types) {
+		t.Errorf("in pages: %s", paged)
+	}
+	if !strings.Contains(string(whole.Items[0].Data), `"spec":{`) {
+		t.Errorf("the spec is not shown as JSON: %s", whole.Items[0].Data)
 	}
 }
 
-func failed(code int32) job.Finish {
-	return job.Finish{Outcome: job.OutcomeFailed, Cause: "exit", Ending: ending(code)}
+func TestTheQueueSaysWhy(t *testing.T) {
+	s := newSite(t)
+	c := s.admin()
+	small, large := s.submit(c, `{"command":"x"}`), s.submit(c, `{"command":"x","resources":{"cpu":"64","memory":"1Ti"},"requires":{"arch":"amd64"}}`)
+	s.submit(c, `{"command":"x"}`)
+	q, err := c.Queue(t.Context(), "")
+	if err != nil || len(q.Items) != 2 || q.Waiting != 3 || q.Items[0].Reason != "no_worker" {
+		t.Fatalf("%+v, %v", q, err)
+	}
+	s.worker("atlas")
+	q, err = c.Queue(t.Context(), "")
+	if err != nil || len(q.Items) != 2 {
+		t.Fatalf("%+v, %v", q, err)
+	}
+	first, second := q.Items[0], q.Items[1]
+	if first.Waiting != 2 || first.Reason != "next" || first.Next[0] != small.ID || first.Oldest == nil || first.Needs.CPU != "100m" {
+		t.Errorf("the first class: %+v", first)
+	}
+	if second.Reason != "too_large" || second.Next[0] != large.ID || second.Needs.Memory != "1Ti" || second.Needs.Requires["arch"] != "amd64" {
+		t.Errorf("the second class: %+v", second)
+	}
+	plain := s.token(token.AllNamespaces, token.Viewer)
+	var classes []string
+	for cursor := ""; ; {
+		_, _, body := s.request("GET", "/v1/queue?limit=1&cursor="+cursor, plain, "")
+		page := decode[wire.Queue](t, body)
+		for _, item := range page.Items {
+			classes = append(classes, item.Class)
+		}
+		if cursor = page.Next; cursor == "" {
+			break
+		}
+	}
+	if !slices.Equal(classes, []string{first.Class, second.Class}) {
+		t.Errorf("in pages: %s", classes)
+	}
 }
 
-func succeeded() job.Finish { return job.Finish{Outcome: job.OutcomeSucceeded, Ending: ending(0)} }
+// A class whose only job waits for the delay of a retry says that.
+func TestAClassThatWaitsForARetry(t *testing.T) {
+	s := newSite(t)
+	c := s.admin()
+	s.worker("atlas")
+	j := s.submit(c, `{"command":"x","retries":{"max":3,"backoff":"1h"}}`)
+	s.run(j.ID, 1, "", failed(1))
+	q, err := c.Queue(t.Context(), "")
+	if err != nil || len(q.Items) != 1 || q.Backoff != 1 || q.Items[0].Reason != "backoff" || !slices.Equal(q.Items[0].Next, []string{j.ID}) {
+		t.Errorf("%+v, %v", q, err)
+	}
+	got, err := c.Job(t.Context(), j.ID)
+	if err != nil || got.State != "pending" || got.Reason != "backoff" || got.Attempt != 1 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func TestWorkersAreReadByIDAndName(t *testing.T) {
+	s := newSite(t)
+	c := s.admin()
+	var ids []string
+	for i := range 5 {
+		ids = append(ids, s.worker("worker-"+strconv.Itoa(i)))
+	}
+	for _, name := range []string{ids[3], "worker-" + ids[3], "worker-3"} {
+		if w, err := c.Worker(t.Context(), name); err != nil || w.ID != ids[3] || w.State != "online" || w.Capacity.CPU != 2 {
+			t.Errorf("%s: %+v, %v", name, w, err)
+		}
+	}
+	slices.Sort(ids)
+	var got []string
+	plain := s.token("web", token.Viewer)
+	for cursor := ""; ; {
+		_, _, body := s.request("GET", "/v1/workers?limit=2&cursor="+cursor, plain, "")
+		page := decode[wire.Workers](t, body)
+		for _, w := range page.Items {
+			got = append(got, w.ID)
+		}
+		if cursor = page.Next; cursor == "" {
+			break
+		}
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, ids) {
+		t.Errorf("in pages: %s, want %s", got, ids)
+	}
+}

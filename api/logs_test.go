@@ -7,14 +7,11 @@ import (
 	"testing"
 	"time"
 
-	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
 	"github.com/hodei-jobs/hodei/aggregates/token"
 	"github.com/hodei-jobs/hodei/api/client"
 	"github.com/hodei-jobs/hodei/api/sse"
 	"github.com/hodei-jobs/hodei/api/wire"
 )
-
-func ending(code int32) *eventv1.Ending { return &eventv1.Ending{ExitCode: &code} }
 
 func follow(t *testing.T, c *client.Client, jobID string) (*wire.Job, string) {
 	t.Helper()

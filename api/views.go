@@ -25,7 +25,7 @@ func (s *server) find(ctx context.Context, text string) (*projections.World, job
 	w := s.Runner.World()
 	jobID, err := id.ParseJob(text)
 	if err != nil {
-		return w, jobs.Job{}, invalid("path.id", err.Error(), text)
+		return w, jobs.Job{}, invalid("path.id", "a job's id has 8 characters, digits and small letters without i, l, o and u", text)
 	}
 	if j, ok := w.Jobs.ByID(jobID); ok {
 		if !who(ctx).sees(w.Jobs.Namespace(j)) {

@@ -132,6 +132,7 @@ func (s *Service) requireNamespace(ctx context.Context, name string) error {
 	}
 	return &fault.Error{
 		Kind: fault.NotFound, Op: "submit to", Subject: "namespace " + event.Printable(name), Reason: "there is no such namespace",
-		Help: "create it: hodei namespace set " + event.Printable(name),
+		Help:   "leave the namespace out, or name one that there is",
+		Fields: []fault.Field{{Location: "namespace", Message: "there is no such namespace"}},
 	}
 }

@@ -1,0 +1,201 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hodei-jobs/hodei/aggregates/token"
+	"github.com/hodei-jobs/hodei/api/wire"
+)
+
+// bad is a request that is wrong, and what is said of it.
+type bad struct {
+	name, method, path, body string
+	status                   int
+	location                 string // of the first error
+	headers                  []string
+}
+
+// Wrong input is a 4xx problem that names the field, and changes nothing.
+func TestWrongInputIsNamedAndChangesNothing(t *testing.T) {
+	s := newSite(t)
+	plain := s.token(token.AllNamespaces, token.Admin)
+	j := s.submit(s.client(plain), `{"command":"true"}`)
+	job := "/v1/jobs/" + j.ID
+	before, _ := s.store.Wait()
+	for _, row := range []bad{
+		{"an unknown field", "POST", "/v1/jobs", `{"command":"true","retrys":1}`, 422, "retrys", nil},
+		{"secrets, which there are none yet", "POST", "/v1/jobs", `{"command":"true","secrets":{"A":"b"}}`, 422, "secrets", nil},
+		{"a bad label", "POST", "/v1/jobs", `{"command":"true","labels":{"bad label!":"x"}}`, 422, `labels["bad label!"]`, nil},
+		{"a negative memory", "POST", "/v1/jobs", `{"command":"true","resources":{"memory":"-1Mi"}}`, 422, "resources.memory", nil},
+		{"a memory that is a number", "POST", "/v1/jobs", `{"command":"true","resources":{"memory":5}}`, 422, "resources.memory", nil},
+		{"a wrong type", "POST", "/v1/jobs", `{"command":"true","priority":"high"}`, 422, "priority", nil},
+		{"a priority out of range", "POST", "/v1/jobs", `{"command":"true","priority":101}`, 422, "priority", nil},
+		{"a NUL", "POST", "/v1/jobs", `{"command":"a\u0000b"}`, 422, "command", nil},
+		{"bytes that are no text", "POST", "/v1/jobs", "{\"command\":\"\xff\"}", 422, "", nil},
+		{"a field twice", "POST", "/v1/jobs", `{"command":"true","command":"false"}`, 422, "command", nil},
+		{"no JSON", "POST", "/v1/jobs", `{`, 422, "", nil},
+		{"nothing", "POST", "/v1/jobs", ``, 400, "body", nil},
+		{"a list", "POST", "/v1/jobs", `[]`, 422, "", nil},
+		{"a body of 2 MB", "POST", "/v1/jobs", `{"command":"` + strings.Repeat("x", 2<<20) + `"}`, 413, "body", nil},
+		{"a spec of 300 kB", "POST", "/v1/jobs", `{"command":"` + strings.Repeat("x", 300<<10) + `"}`, 422, "", nil},
+		{"an unknown namespace", "POST", "/v1/jobs", `{"command":"true","namespace":"nowhere"}`, 404, "namespace", nil},
+		{"a namespace that can't be", "POST", "/v1/jobs", `{"command":"true","namespace":"../x"}`, 422, "namespace", nil},
+		{"a body that is a form", "POST", "/v1/jobs", `{"command":"true"}`, 415, "header.Content-Type", []string{"Content-Type", "application/x-www-form-urlencoded"}},
+		{"a key that is too long", "POST", "/v1/jobs", `{"command":"true"}`, 422, "header.Idempotency-Key", []string{"Idempotency-Key", strings.Repeat("k", 129)}},
+		{"a query where there is none", "POST", "/v1/jobs?dry_run=true", `{"command":"true"}`, 422, "query.dry_run", nil},
+
+		{"a batch of nothing", "POST", "/v1/jobs:batch", `{"jobs":[]}`, 422, "jobs", nil},
+		{"a batch without jobs", "POST", "/v1/jobs:batch", `{}`, 422, "jobs", nil},
+		{"a batch with an unknown field", "POST", "/v1/jobs:batch", `{"job":[]}`, 422, "job", nil},
+		{"a batch whose jobs are no list", "POST", "/v1/jobs:batch", `{"jobs":{}}`, 422, "jobs", nil},
+		{"a batch with something after it", "POST", "/v1/jobs:batch", `{"jobs":[{"command":"true"}]} {}`, 422, "body", nil},
+		{"a batch that is a list", "POST", "/v1/jobs:batch", `[{"command":"true"}]`, 422, "body", nil},
+		{"a batch of too many", "POST", "/v1/jobs:batch", `{"jobs":[` + strings.Repeat(`1,`, maxBatch) + `1]}`, 422, "jobs", nil},
+		{"a batch of 2 MB", "POST", "/v1/jobs:batch", `{"jobs":["` + strings.Repeat("x", 2<<20) + `"]}`, 413, "body", nil},
+
+		{"an unknown job", "GET", "/v1/jobs/zzzzzzzz", ``, 404, "path.id", nil},
+		{"an unknown job's events", "GET", "/v1/jobs/zzzzzzzz/events", ``, 404, "path.id", nil},
+		{"an unknown job's logs", "GET", "/v1/jobs/zzzzzzzz/logs", ``, 404, "path.id", nil},
+		{"an unknown job to cancel", "POST", "/v1/jobs/zzzzzzzz/cancel", ``, 404, "path.id", nil},
+		{"a malformed id", "GET", "/v1/jobs/..%2f..%2fetc", ``, 422, "path.id", nil},
+		{"an id with letters that ids don't have", "GET", "/v1/jobs/loooooil", ``, 422, "path.id", nil},
+		{"an id that is endless", "GET", "/v1/jobs/" + strings.Repeat("a", 5000), ``, 422, "path.id", nil},
+		{"an unknown query parameter", "GET", "/v1/jobs?stat=x", ``, 422, "query.stat", nil},
+		{"an unknown state", "GET", "/v1/jobs?state=asleep", ``, 422, "query.state", nil},
+		{"a bad cursor", "GET", "/v1/jobs?cursor=abc", ``, 422, "query.cursor", nil},
+		{"a cursor of 0", "GET", "/v1/jobs?cursor=0", ``, 422, "query.cursor", nil},
+		{"a limit out of range", "GET", "/v1/jobs?limit=100000", ``, 422, "query.limit", nil},
+		{"a limit of 0", "GET", "/v1/jobs?limit=0", ``, 422, "query.limit", nil},
+		{"a limit that is a word", "GET", "/v1/jobs?limit=many", ``, 422, "query.limit", nil},
+		{"a namespace that is too long", "GET", "/v1/jobs?namespace=" + strings.Repeat("a", 64), ``, 422, "query.namespace", nil},
+		{"a bad cursor of a job's events", "GET", job + "/events?cursor=-1", ``, 422, "query.cursor", nil},
+		{"a bad cursor of the queue", "GET", "/v1/queue?cursor=c1", ``, 422, "query.cursor", nil},
+		{"a bad cursor of workers", "GET", "/v1/workers?cursor=!", ``, 422, "query.cursor", nil},
+		{"an unknown worker", "GET", "/v1/workers/nobody", ``, 404, "path.id", nil},
+
+		{"a bad position", "GET", "/v1/events?cursor=-1", ``, 422, "query.cursor", nil},
+		{"an unknown type of event", "GET", "/v1/events?type=JobExploded", ``, 422, "query.type", nil},
+		{"a bad id to go on after", "GET", "/v1/events", ``, 422, "header.Last-Event-ID", []string{"Last-Event-ID", "x"}},
+		{"an attempt that never was", "GET", job + "/logs?attempt=7", ``, 404, "query.attempt", nil},
+		{"a negative attempt", "GET", job + "/logs?attempt=-1", ``, 422, "query.attempt", nil},
+		{"a bad id of a log", "GET", job + "/logs", ``, 422, "header.Last-Event-ID", []string{"Accept", streamType, "Last-Event-ID", "x"}},
+		{"an id of a log without an attempt", "GET", job + "/logs", ``, 422, "header.Last-Event-ID", []string{"Accept", streamType, "Last-Event-ID", "5"}},
+		{"an id of an attempt that never was", "GET", job + "/logs", ``, 422, "header.Last-Event-ID", []string{"Accept", streamType, "Last-Event-ID", logID(3, 5)}},
+
+		{"an unknown field of a cancellation", "POST", job + "/cancel", `{"why":"x"}`, 422, "body.why", nil},
+		{"a reason that is too long", "POST", job + "/cancel", `{"reason":"` + strings.Repeat("x", 257) + `"}`, 422, "body.reason", nil},
+		{"a reason that is a number", "POST", job + "/cancel", `{"reason":1}`, 422, "body.reason", nil},
+		{"a cancellation that is no JSON", "POST", job + "/cancel", `{`, 400, "body", nil},
+		{"a cancellation that is a list", "POST", job + "/cancel", `[]`, 422, "body", nil},
+		{"a cancellation that is a form", "POST", job + "/cancel", `reason=x`, 415, "header.Content-Type", []string{"Content-Type", "text/plain"}},
+
+		{"an unknown path", "GET", "/v1/nothing", ``, 404, "", nil},
+		{"a wrong method", "DELETE", "/v1/jobs", ``, 405, "", nil},
+		{"a method of a batch", "GET", "/v1/jobs:batch", ``, 405, "", nil},
+	} {
+		status, kind, body := s.request(row.method, row.path, plain, row.body, row.headers...)
+		if status != row.status || kind != problemType {
+			t.Errorf("%s: %d %s, want %d: %.200s", row.name, status, kind, row.status, body)
+			continue
+		}
+		p := decode[wire.Problem](t, body)
+		if row.location != "" && (len(p.Errors) == 0 || p.Errors[0].Location != row.location) {
+			t.Errorf("%s: does not name %s: %.300s", row.name, row.location, body)
+		}
+		if p.Detail == "" || p.Status != status || p.Kind == "" || p.Title == "" || len(body) > 2000 {
+			t.Errorf("%s: says %.300s", row.name, body)
+		}
+		checkLeaks(t, row.name, string(body))
+	}
+	if after, _ := s.store.Wait(); after != before {
+		t.Errorf("%d events were recorded", after-before)
+	}
+}
+
+// checkLeaks fails if a text is one of Go's or of a library's, not written for
+// those who use the API.
+func checkLeaks(t *testing.T, name, text string) {
+	t.Helper()
+	for _, leak := range []string{"json:", "strconv", "parsing", "invalid syntax", "EOF", "unmarshal", "goroutine", "echo", "huma", "0x", "struct"} {
+		if strings.Contains(text, leak) {
+			t.Errorf("%s: %q is from inside: %.300s", name, leak, text)
+		}
+	}
+}
+
+// A body without a length is measured while it is read.
+func TestABodyWithoutALengthIsMeasured(t *testing.T) {
+	s := newSite(t)
+	before, _ := s.store.Wait()
+	body := io.MultiReader(strings.NewReader(`{"command":"`), bytes.NewReader(make([]byte, 2<<20)))
+	req, err := http.NewRequestWithContext(t.Context(), "POST", s.url+"/v1/jobs", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+s.token(token.AllNamespaces, token.Admin))
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Skip("the server had closed before all was sent, which a client may see as that alone:", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("it is answered with %s", resp.Status)
+	}
+	if after, _ := s.store.Wait(); after != before+1 { // the token
+		t.Errorf("%d events were recorded", after-before)
+	}
+}
+
+// A body that ends too early is the client's mistake, not the server's.
+func TestABodyThatEndsTooEarly(t *testing.T) {
+	err := newError(http.StatusInternalServerError, "cannot read request body", io.ErrUnexpectedEOF)
+	if err.GetStatus() != http.StatusBadRequest {
+		t.Errorf("it is answered with %d", err.GetStatus())
+	}
+	if p := newError(http.StatusInternalServerError, "unexpected", context.DeadlineExceeded).(*wire.Problem); len(p.Errors) > 0 || strings.Contains(p.Detail, "deadline") {
+		t.Errorf("what is inside is shown: %+v", p)
+	}
+}
+
+// A job can be cancelled with nothing, {} or a reason; twice is as once.
+func TestCancelling(t *testing.T) {
+	s := newSite(t)
+	plain := s.token(token.AllNamespaces, token.Admin)
+	for name, body := range map[string]string{"nothing": ``, "{}": `{}`, "a reason": `{"reason":"no longer needed"}`} {
+		j := s.submit(s.client(plain), `{"command":"true"}`)
+		for range 2 {
+			status, _, answer := s.request("POST", "/v1/jobs/"+j.ID+"/cancel", plain, body)
+			if status != 200 {
+				t.Errorf("with %s: %d: %s", name, status, answer)
+				continue
+			}
+			got := decode[wire.Job](t, answer)
+			if got.State != "cancelled" || got.Finished == nil || strings.Contains(body, "needed") != strings.Contains(got.Summary, "needed") {
+				t.Errorf("with %s: %s", name, answer)
+			}
+		}
+	}
+	done := s.submit(s.client(plain), `{"command":"true"}`)
+	s.run(done.ID, 1, "", succeeded())
+	if status, _, body := s.request("POST", "/v1/jobs/"+done.ID+"/cancel", plain, ``); status != 409 {
+		t.Errorf("a job that has ended: %d: %s", status, body)
+	}
+}
+
+// A client that sends its body slowly is not waited for for ever.
+func TestTimeouts(t *testing.T) {
+	s := newSite(t)
+	for path, item := range s.document.Paths {
+		for method, op := range operations(item) {
+			if method == "POST" && (op.BodyReadTimeout <= 0 || op.BodyReadTimeout > time.Minute || op.MaxBodyBytes != maxBody) {
+				t.Errorf("%s %s: %s to send %d bytes", method, path, op.BodyReadTimeout, op.MaxBodyBytes)
+			}
+		}
+	}
+}
