@@ -17,6 +17,7 @@ type silentProxy struct {
 
 	mu     sync.Mutex
 	open   chan struct{} // closed while data passes
+	conns  []net.Conn
 	closed chan struct{}
 }
 
@@ -39,6 +40,9 @@ func (p *silentProxy) serve() {
 		if err != nil {
 			return
 		}
+		p.mu.Lock()
+		p.conns = append(p.conns, in)
+		p.mu.Unlock()
 		go func() {
 			defer func() { _ = in.Close() }()
 			if !p.pass() {
@@ -87,6 +91,16 @@ func (p *silentProxy) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.open = make(chan struct{})
+}
+
+// refuse ends all connections, now and to come.
+func (p *silentProxy) refuse() {
+	_ = p.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.conns {
+		_ = c.Close()
+	}
 }
 
 func (p *silentProxy) heal() {

@@ -179,6 +179,7 @@ func leftovers(t *testing.T, c *cluster) {
 }
 
 func prompts(t *testing.T, c *cluster) {
+	requires(t, "git", "less")
 	for name, script := range map[string]string{
 		"reading the terminal by name": `read x </dev/tty; echo "rc $?"`,
 		"reading standard input":       `read x; echo "rc $?"`,
@@ -192,6 +193,7 @@ func prompts(t *testing.T, c *cluster) {
 }
 
 func waitsForInput(t *testing.T, c *cluster) {
+	requires(t, "less")
 	id, _, _ := c.hodei("run", "--detach", "--timeout", "60s", "--", "sh", "-c", "seq 1000 > lines; less lines")
 	id = strings.TrimSpace(id)
 	eventually(t, 20*time.Second, func() error {
@@ -298,8 +300,8 @@ func wrongInput(t *testing.T, c *cluster) {
 	if _, stderr, code := c.hodei("job", "get", "zzzzzzzz"); code != exitNotFound {
 		t.Errorf("an unknown job: exit code %d: %s", code, stderr)
 	}
-	if _, stderr, code := c.hodei("job", "get", "nonsense!"); code != exitUsage {
-		t.Errorf("a malformed id: exit code %d: %s", code, stderr)
+	if _, stderr, code := c.hodei("job", "get", "nonsense!"); code != exitNotFound {
+		t.Errorf("a name that no job has: exit code %d: %s", code, stderr)
 	}
 	cmd := c.cli("job", "list")
 	cmd.Env = append(cmd.Env, "HODEI_API_TOKEN=hodei_wrong")

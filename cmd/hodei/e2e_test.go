@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,24 +20,97 @@ import (
 	"github.com/hodei-jobs/hodei/api/client"
 )
 
-// binDir holds the binaries the tests run, built once.
+// testRoot holds all that the tests of this package write; binDir in it holds the
+// binaries they run, built once.
 var (
-	binDir    string
-	buildOnce sync.Once
-	buildErr  error
+	testRoot, binDir string
+	buildOnce        sync.Once
+	buildErr         error
 )
 
+// TestMain gives the tests a folder of their own and fails if a process that has
+// to do with it is left when they have ended.
 func TestMain(m *testing.M) {
+	time.Local = time.UTC // transcripts show times of day
 	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "hodei-e2e-")
+		root, err := os.MkdirTemp("", "hodei-e2e-")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		binDir = dir
-		return m.Run()
+		defer func() { _ = os.RemoveAll(root) }()
+		testRoot, binDir = root, filepath.Join(root, "bin")
+		if err := os.Setenv("TMPDIR", root); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		code := m.Run()
+		if left := leftBehind(root); len(left) > 0 {
+			fmt.Fprintf(os.Stderr, "processes are left behind:\n%s\n", strings.Join(left, "\n"))
+			return 1
+		}
+		return code
 	}())
+}
+
+// gone is how long processes have to end after the tests.
+const gone = 10 * time.Second
+
+// leftBehind waits until no process is left that has to do with a folder, and
+// returns those that do not go. They are killed.
+func leftBehind(root string) (left []string) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(gone); ; {
+		found := processesOf(root)
+		if len(found) == 0 {
+			return nil
+		}
+		select {
+		case <-tick.C:
+			continue
+		case <-limit:
+		}
+		for pid, what := range found {
+			left = append(left, fmt.Sprintf("%d %s", pid, what))
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		return left
+	}
+}
+
+// processesOf are the processes, but this one, whose command line, environment or
+// working folder names a folder.
+func processesOf(folder string) map[int]string {
+	found := map[int]string{}
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		cmdline, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline")) // empty if it has just ended
+		environ, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "environ"))
+		cwd, _ := os.Readlink(filepath.Join("/proc", e.Name(), "cwd"))
+		if strings.Contains(string(cmdline)+string(environ)+cwd, folder) {
+			found[pid] = strings.ReplaceAll(string(cmdline), "\x00", " ")
+		}
+	}
+	return found
+}
+
+// requires skips a test on a machine without a program that it uses.
+func requires(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err == nil {
+			continue
+		}
+		if os.Getenv("HODEI_REQUIRE_ALL") == "" {
+			t.Skipf("no %s on this machine", p)
+		}
+		t.Fatalf("no %s on this machine", p)
+	}
 }
 
 // binaries builds hodei and hodei-agent beside each other, once a test run.
@@ -141,22 +216,35 @@ func (c *cluster) kill() {
 	_ = c.log.Close()
 }
 
-// agents returns the pids of the cluster's agents and guards.
+// agents returns the pids of the cluster's agents and of their guards.
 func (c *cluster) agents() []int {
 	var pids []int
-	entries, _ := os.ReadDir("/proc")
-	for _, e := range entries {
-		var pid int
-		if _, err := fmt.Sscanf(e.Name(), "%d", &pid); err != nil {
-			continue
-		}
-		cmdline, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
-		if bytes.Contains(cmdline, []byte(c.dir)) && bytes.Contains(cmdline, []byte("agent")) && pid != c.cmd.Process.Pid {
+	for pid, cmdline := range processesOf(c.dir) {
+		if strings.Contains(cmdline, "hodei-agent --state-dir "+c.dir) {
 			pids = append(pids, pid)
 		}
 	}
+	slices.Sort(pids)
 	return pids
 }
+
+// stop asks the server to end and returns its exit code.
+func (c *cluster) stop(sig os.Signal) int {
+	c.t.Helper()
+	if err := c.cmd.Process.Signal(sig); err != nil {
+		c.t.Fatal(err)
+	}
+	select {
+	case <-c.exited:
+	case <-time.After(stopLimit):
+		c.t.Fatalf("the server has not ended %s after %s\n%s", stopLimit, sig, c.serverLog())
+	}
+	_ = c.log.Close()
+	return c.cmd.ProcessState.ExitCode()
+}
+
+// stopLimit is how long a server may take to end in order on a loaded machine.
+const stopLimit = 60 * time.Second
 
 // end ends everything that was started.
 func (c *cluster) end() {
@@ -166,7 +254,10 @@ func (c *cluster) end() {
 	if c.cmd != nil && c.cmd.Process != nil {
 		_ = c.cmd.Process.Kill()
 	}
-	for _, pid := range c.agents() {
+	for _, pid := range c.agents() { // guards end jobs whose agent is gone
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	for pid := range processesOf(c.dir) {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 }
@@ -179,13 +270,21 @@ func (c *cluster) hodei(args ...string) (stdout, stderr string, code int) {
 	return out.String(), errs.String(), code
 }
 
+// commandLimit is how long a command may take on a loaded machine.
+const commandLimit = 2 * time.Minute
+
 func (c *cluster) hodeiTo(stdout, stderr io.Writer, args ...string) int {
 	c.t.Helper()
 	cmd := c.cli(args...)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
-	err := cmd.Run()
-	if err != nil && cmd.ProcessState == nil {
+	if err := cmd.Start(); err != nil {
 		c.t.Fatal(err)
+	}
+	watch := time.AfterFunc(commandLimit, func() { _ = cmd.Process.Kill() })
+	defer watch.Stop()
+	_ = cmd.Wait() // the exit code says it
+	if !watch.Stop() {
+		c.t.Errorf("hodei %s has not ended after %s", strings.Join(args, " "), commandLimit)
 	}
 	return cmd.ProcessState.ExitCode()
 }

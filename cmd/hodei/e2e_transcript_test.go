@@ -27,7 +27,9 @@ var measured = []struct {
 	{regexp.MustCompile(`, \d+(\.\d+)? CPU\b`), ", CPU"},
 	{regexp.MustCompile(`(?m)^used +.*\n`), ""},
 	{regexp.MustCompile(`largest has \d+`), "largest has N"},
-	{regexp.MustCompile(`, peak SIZE(, CPU)?|(?m)^peak +.*\n`), ""},
+	{regexp.MustCompile(`(, |(?m)^)peak +SIZE(, CPU)?`), ""},
+	{regexp.MustCompile(`by [0-9a-hjkmnp-tv-z]{8}, in`), "by ACTOR, in"},
+	{regexp.MustCompile(`CPU GiB`), "MEM"},
 	{regexp.MustCompile(` {2,}`), "  "},
 	{regexp.MustCompile(`(?m)[ \t]+$`), ""},
 }

@@ -162,7 +162,7 @@ func (l *local) leave(a *app) {
 		return
 	}
 	if node, ok := l.runner.World().Cluster.Node(w.ID); ok && node.Attempts > 0 {
-		a.note("%d jobs go on running on the local worker; hodei dev takes them back within %s", node.Attempts, l.runner.World().Settings.OrphanAfter)
+		a.note("the local worker goes on with %s; started again within %s, hodei dev takes it back", count(node.Attempts, "job"), age(l.runner.World().Settings.OrphanAfter))
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopLocal)

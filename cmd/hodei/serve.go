@@ -139,11 +139,7 @@ func (p *parts) listen(ctx context.Context) (err error) {
 }
 
 func cannotListen(flag, address string, err error) error {
-	var oe *net.OpError
-	if errors.As(err, &oe) {
-		err = oe.Err
-	}
-	return &exitError{code: exitRefused, err: fmt.Errorf("cannot listen on %s: %w", address, err), help: "is a server running already? else choose another: " + flag + " 127.0.0.1:0"}
+	return &exitError{code: exitRefused, err: fmt.Errorf("cannot listen on %s: %s", address, reason(err)), help: "is a server running already? else choose another: " + flag + " 127.0.0.1:0"}
 }
 
 // open opens what holds data.
@@ -151,7 +147,7 @@ func (p *parts) open(ctx context.Context) (err error) {
 	_, err = os.Stat(p.config.Data)
 	p.fresh = errors.Is(err, fs.ErrNotExist)
 	if err := os.MkdirAll(p.config.Data, 0o700); err != nil {
-		return &exitError{code: exitRefused, err: fmt.Errorf("cannot make the data folder: %w", err), help: "name another: --data DIR"}
+		return &exitError{code: exitRefused, err: fmt.Errorf("cannot make the data folder %s: %s", p.config.Data, reason(err)), help: "name another: --data DIR"}
 	}
 	if err := p.keysThere(); err != nil {
 		return err
