@@ -280,6 +280,11 @@ func (s *site) get(path, plain string, headers ...string) *http.Response {
 	return resp
 }
 
+func readAll(resp *http.Response) (string, error) {
+	b, err := io.ReadAll(resp.Body)
+	return string(b), err
+}
+
 // events opens an event stream, which must be one.
 func (s *site) events(path, plain string, headers ...string) *sse.Reader {
 	s.t.Helper()

@@ -10,6 +10,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
+
+	"github.com/hodei-jobs/hodei/aggregates/token"
 )
 
 //go:embed docs.html
@@ -23,19 +25,20 @@ var docsTemplate = template.Must(template.New("docs").Parse(docsHTML))
 // documentation serves /docs: the OpenAPI document for people, on one page that
 // loads nothing from anywhere else.
 func (s *server) documentation(e *echo.Echo, api huma.API) {
+	read := []string{http.MethodGet, http.MethodHead}
 	page := sync.OnceValues(func() ([]byte, error) {
 		var b bytes.Buffer
 		err := docsTemplate.Execute(&b, documented(api.OpenAPI()))
 		return b.Bytes(), err
 	})
-	e.GET("/docs", func(c echo.Context) error {
+	e.Match(read, "/docs", func(c echo.Context) error {
 		html, err := page()
 		if err != nil {
 			return err
 		}
 		return c.HTMLBlob(http.StatusOK, html)
 	})
-	e.GET("/docs/style.css", func(c echo.Context) error { return c.Blob(http.StatusOK, "text/css", docsCSS) })
+	e.Match(read, "/docs/style.css", func(c echo.Context) error { return c.Blob(http.StatusOK, "text/css", docsCSS) })
 }
 
 type docPage struct {
@@ -64,24 +67,10 @@ type docField struct {
 func documented(o *huma.OpenAPI) docPage {
 	p := docPage{Title: o.Info.Title, Version: o.Info.Version, Description: o.Info.Description}
 	for path, item := range o.Paths {
-		for method, op := range map[string]*huma.Operation{"GET": item.Get, "POST": item.Post, "DELETE": item.Delete, "PUT": item.Put} {
-			if op == nil {
-				continue
+		for _, op := range []*huma.Operation{item.Get, item.Post} { // there are no others
+			if op != nil {
+				p.Operations = append(p.Operations, documentedOperation(path, op))
 			}
-			d := docOperation{ID: op.OperationID, Method: method, Path: path, Summary: op.Summary, Description: op.Description, Parameters: op.Parameters}
-			if role, ok := op.Metadata[roleKey].(interface{ String() string }); ok {
-				d.Role = role.String()
-			}
-			if op.RequestBody != nil {
-				for _, c := range op.RequestBody.Content {
-					d.Body = schemaName(c.Schema)
-				}
-			}
-			for status := range op.Responses {
-				d.Statuses = append(d.Statuses, status)
-			}
-			sort.Strings(d.Statuses)
-			p.Operations = append(p.Operations, d)
 		}
 	}
 	sort.Slice(p.Operations, func(i, j int) bool {
@@ -93,6 +82,23 @@ func documented(o *huma.OpenAPI) docPage {
 	}
 	sort.Slice(p.Schemas, func(i, j int) bool { return p.Schemas[i].Name < p.Schemas[j].Name })
 	return p
+}
+
+func documentedOperation(path string, op *huma.Operation) docOperation {
+	d := docOperation{ID: op.OperationID, Method: op.Method, Path: path, Summary: op.Summary, Description: op.Description, Parameters: op.Parameters}
+	if role, ok := op.Metadata[roleKey].(token.Role); ok {
+		d.Role = role.String()
+	}
+	if op.RequestBody != nil {
+		for _, c := range op.RequestBody.Content {
+			d.Body = schemaName(c.Schema)
+		}
+	}
+	for status := range op.Responses {
+		d.Statuses = append(d.Statuses, status)
+	}
+	sort.Strings(d.Statuses)
+	return d
 }
 
 func fields(schema *huma.Schema) []docField {

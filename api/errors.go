@@ -173,7 +173,10 @@ func newError(status int, message string, errs ...error) huma.StatusError {
 	return p
 }
 
-func init() { huma.NewError = newError }
+func init() {
+	huma.NewError = newError
+	huma.DefaultArrayNullable = false // what has no value is left out
+}
 
 // routeError answers what no route answered: an unknown path, a wrong method.
 func (s *server) routeError(err error, c echo.Context) {

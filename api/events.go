@@ -24,7 +24,7 @@ type eventsInput struct {
 	Stream string `query:"stream" maxLength:"128" doc:"Only streams whose name begins so" example:"job-7f3k9qd2"`
 	Types  string `query:"type" maxLength:"1024" doc:"Only these types, separated by commas" example:"JobFailed,JobLost"`
 	Cursor string `query:"cursor" doc:"Go on after this position: the next of a page, or any position"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50" doc:"At most so many items"`
 	Newest bool   `query:"newest" doc:"Begin with the newest instead of the first events"`
 	Accept string `header:"Accept" doc:"text/event-stream follows the log; anything else answers a page"`
 	LastID string `header:"Last-Event-ID" doc:"The position of the last event received; the stream goes on after it"`

@@ -51,7 +51,7 @@ func (s *server) jobs(api huma.API) {
 type listInput struct {
 	Namespace string `query:"namespace" maxLength:"63" doc:"Only jobs of this namespace"`
 	State     string `query:"state" maxLength:"128" doc:"Only jobs in these states, separated by commas" example:"running,failed"`
-	Limit     int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
+	Limit     int    `query:"limit" minimum:"1" maximum:"1000" default:"50" doc:"At most so many items"`
 	Cursor    string `query:"cursor" doc:"The next of a page"`
 }
 
@@ -164,7 +164,7 @@ func (s *server) getJob(ctx context.Context, in *jobInput) (*oneJobOutput, error
 }
 
 type cancelInput struct {
-	ID   string `path:"id"`
+	ID   string `path:"id" doc:"The job's id" example:"7f3k9qd2"`
 	Body *struct {
 		Reason string `json:"reason,omitempty" maxLength:"256" doc:"Why, for those who ask later"`
 	}
@@ -190,9 +190,9 @@ func (s *server) cancelJob(ctx context.Context, in *cancelInput) (*oneJobOutput,
 }
 
 type jobEventsInput struct {
-	ID     string `path:"id"`
+	ID     string `path:"id" doc:"The job's id" example:"7f3k9qd2"`
 	Cursor string `query:"cursor" doc:"The next of a page: the revision to go on after"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"200"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"200" doc:"At most so many items"`
 }
 
 func (s *server) jobEvents(ctx context.Context, in *jobEventsInput) (*eventsOutput, error) {

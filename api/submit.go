@@ -42,25 +42,29 @@ type batchBody struct {
 type batchOutput struct{ Body wire.Batch }
 
 func (s *server) submissions(api huma.API) {
-	submit := needs(token.Submitter, huma.Operation{
+	registerRaw(s, api, needs(token.Submitter, huma.Operation{
 		OperationID: "submitJob", Method: http.MethodPost, Path: "/v1/jobs", Tags: []string{"jobs"}, DefaultStatus: http.StatusCreated,
-		Summary:      "Submit a job",
-		Description:  "Answers once the job is durable: from then on it is never lost. Fields that are not known are refused.",
-		Errors:       append([]int{http.StatusNotFound, http.StatusConflict}, bodyErrors...),
-		MaxBodyBytes: maxBody, BodyReadTimeout: bodyTimeout, SkipValidateBody: true,
-	})
-	submit.RequestBody = jsonRequest(api, typeOf[spec.Spec](), "Spec", specExample)
-	register(s, api, submit, s.submitJob)
-
-	batch := needs(token.Submitter, huma.Operation{
+		Summary:     "Submit a job",
+		Description: "Answers once the job is durable: from then on it is never lost. Fields that are not known are refused.",
+		Errors:      append([]int{http.StatusNotFound, http.StatusConflict}, bodyErrors...),
+	}), typeOf[spec.Spec](), specExample, s.submitJob)
+	registerRaw(s, api, needs(token.Submitter, huma.Operation{
 		OperationID: "submitJobs", Method: http.MethodPost, Path: "/v1/jobs:batch", Tags: []string{"jobs"},
-		Summary:      "Submit several jobs",
-		Description:  "Each is accepted or refused by itself; the answer has a row for each, in their order. At most " + strconv.Itoa(maxBatch) + " jobs.",
-		Errors:       bodyErrors,
-		MaxBodyBytes: maxBody, BodyReadTimeout: bodyTimeout, SkipValidateBody: true,
-	})
-	batch.RequestBody = jsonRequest(api, typeOf[batchBody](), "BatchBody", map[string]any{"jobs": []any{specExample}})
-	register(s, api, batch, s.submitJobs)
+		Summary:     "Submit several jobs",
+		Description: "Each is accepted or refused by itself; the answer has a row for each, in their order. At most " + strconv.Itoa(maxBatch) + " jobs.",
+		Errors:      bodyErrors,
+	}), typeOf[batchBody](), map[string]any{"jobs": []any{specExample}}, s.submitJobs)
+}
+
+// registerRaw adds a route that reads its JSON by itself; t and example document
+// what it reads.
+func registerRaw[I, O any](s *server, api huma.API, op huma.Operation, t reflect.Type, example any, handler func(context.Context, *I) (*O, error)) {
+	op.RequestBody = &huma.RequestBody{Required: true}
+	op.MaxBodyBytes, op.BodyReadTimeout, op.SkipValidateBody = maxBody, bodyTimeout, true
+	register(s, api, op, handler)
+	op.RequestBody.Content = map[string]*huma.MediaType{
+		jsonType: {Schema: api.OpenAPI().Components.Schemas.Schema(t, true, ""), Example: example},
+	}
 }
 
 // bodyErrors are the statuses of what can be wrong with a body, or that it is too
@@ -73,12 +77,6 @@ var bodyErrors = []int{
 var specExample = map[string]any{
 	"name": "build-web", "command": "make test", "resources": map[string]any{"cpu": "2", "memory": "2Gi"},
 	"env": map[string]any{"GOFLAGS": "-race"}, "timeout": "30m", "retries": map[string]any{"max": 1, "on": []any{"lost"}},
-}
-
-func jsonRequest(api huma.API, t reflect.Type, hint string, example any) *huma.RequestBody {
-	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-		jsonType: {Schema: api.OpenAPI().Components.Schemas.Schema(t, true, hint), Example: example},
-	}}
 }
 
 // parseSpec reads a spec and puts it into the caller's namespace.

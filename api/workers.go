@@ -16,7 +16,7 @@ import (
 )
 
 type workersInput struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"1000"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"1000" doc:"At most so many items"`
 	Cursor string `query:"cursor" doc:"The next of a page"`
 }
 
