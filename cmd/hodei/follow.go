@@ -197,8 +197,8 @@ func (v *viewer) stateLine(j *wire.Job) string {
 	s, name := v.app.err, term.Escape(j.Name)
 	head := s.Of(j.State, s.Glyph(j.State)+" "+j.ID) + " " + name
 	rest := ""
-	switch {
-	case j.State == "running":
+	switch j.State {
+	case "running":
 		rest = " on " + term.Escape(j.WorkerName)
 		if j.Attempt > 1 {
 			rest += fmt.Sprintf(", attempt %d", j.Attempt)
@@ -207,7 +207,7 @@ func (v *viewer) stateLine(j *wire.Job) string {
 			rest += ": it waits for keyboard input, which never comes"
 		}
 		return head + rest
-	case j.State == "bound":
+	case "bound":
 		rest = ": waiting, sent to " + term.Escape(j.WorkerName) + ", not yet started"
 	default:
 		rest = ": waiting, " + term.Escape(waitsFor(j))

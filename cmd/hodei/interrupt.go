@@ -45,10 +45,14 @@ func (i *interrupts) release() { signal.Stop(i.signals) }
 func (i *interrupts) during(ctx context.Context, fn func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- fn(ctx) }()
+	var err error // of fn, once done is closed
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = fn(ctx)
+	}()
 	select {
-	case err := <-done:
+	case <-done:
 		return err
 	case <-i.signals:
 		cancel()
