@@ -1,6 +1,6 @@
 // Package sse writes and reads server-sent events as the HTML standard defines
-// them (text/event-stream). Data is always one line: the callers send JSON,
-// whose encoding has no line ends, so that foreign bytes can't forge events.
+// them (text/event-stream). Whatever bytes are sent as data, they are the data of
+// one event: a line end in them begins another line of data, never a field.
 package sse
 
 import (
@@ -10,12 +10,22 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
-// Heartbeat is how long a stream may be silent before a comment is sent, well
-// below the 60 s after which proxies cut idle connections.
-const Heartbeat = 15 * time.Second
+const (
+	// Heartbeat is how long a stream may be silent before a comment is sent, well
+	// below the 60 s after which proxies cut idle connections.
+	Heartbeat = 15 * time.Second
+
+	// WriteLimit is how long a client may take to accept one flush before it is
+	// given up, so that a stopped reader does not hold a connection for ever.
+	WriteLimit = 60 * time.Second
+
+	// MaxEvent is the longest event a Reader takes, in bytes.
+	MaxEvent = 16 << 20
+)
 
 // Writer writes events to one client. It is not safe for concurrent use.
 type Writer struct {
@@ -23,10 +33,6 @@ type Writer struct {
 	rc  *http.ResponseController
 	buf []byte
 }
-
-// WriteLimit is how long a client may take to accept one flush before it is
-// given up, so that a stopped reader does not hold a connection for ever.
-const WriteLimit = 60 * time.Second
 
 // NewWriter begins an event stream on w.
 func NewWriter(w http.ResponseWriter) *Writer {
@@ -38,25 +44,47 @@ func NewWriter(w http.ResponseWriter) *Writer {
 	return &Writer{w: w, rc: http.NewResponseController(w)}
 }
 
-// Event queues an event. name and id may be empty; data must have no line end.
+// Event queues an event. name and id may be empty; what follows a line end or NUL
+// in them is left out. A reader gets each line end of data, be it \n, \r or both,
+// as \n.
 func (w *Writer) Event(name, id string, data []byte) {
-	if name != "" {
+	if name = line(name); name != "" {
 		w.buf = append(append(append(w.buf, "event: "...), name...), '\n')
 	}
-	if id != "" {
+	if id = line(id); id != "" {
 		w.buf = append(append(append(w.buf, "id: "...), id...), '\n')
 	}
-	w.buf = append(append(append(w.buf, "data: "...), data...), '\n', '\n')
+	w.lines("data: ", data)
+	w.buf = append(w.buf, '\n')
 }
 
 // Comment queues a comment, which readers pass over.
 func (w *Writer) Comment(text string) {
-	w.buf = append(append(append(w.buf, ": "...), text...), '\n', '\n')
+	w.lines(": ", []byte(text))
+	w.buf = append(w.buf, '\n')
 }
 
-// Retry queues the time a client shall wait before it connects again.
-func (w *Writer) Retry(d time.Duration) {
-	w.buf = append(strconv.AppendInt(append(w.buf, "retry: "...), d.Milliseconds(), 10), '\n', '\n')
+func line(text string) string {
+	if i := strings.IndexAny(text, "\r\n\x00"); i >= 0 {
+		return text[:i]
+	}
+	return text
+}
+
+// lines writes each line of text behind a prefix.
+func (w *Writer) lines(prefix string, text []byte) {
+	for {
+		end := bytes.IndexAny(text, "\r\n")
+		if end < 0 {
+			break
+		}
+		w.buf = append(append(append(w.buf, prefix...), text[:end]...), '\n')
+		if text[end] == '\r' && end+1 < len(text) && text[end+1] == '\n' {
+			end++
+		}
+		text = text[end+1:]
+	}
+	w.buf = append(append(append(w.buf, prefix...), text...), '\n')
 }
 
 // Buffered returns the bytes queued since the last Flush.
@@ -64,23 +92,19 @@ func (w *Writer) Buffered() int { return len(w.buf) }
 
 // Flush sends what was queued. An error means that the client is gone.
 func (w *Writer) Flush() error {
-	if len(w.buf) == 0 {
-		return w.rc.Flush()
-	}
 	// A writer without deadlines (a test's recorder) still works.
 	if err := w.rc.SetWriteDeadline(time.Now().Add(WriteLimit)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
-	_, err := w.w.Write(w.buf)
-	w.buf = w.buf[:0]
-	if err != nil {
-		return err
+	if len(w.buf) > 0 {
+		_, err := w.w.Write(w.buf)
+		w.buf = w.buf[:0]
+		if err != nil {
+			return err
+		}
 	}
 	return w.rc.Flush()
 }
-
-// MaxEvent is the longest event a Reader takes, in bytes.
-const MaxEvent = 16 << 20
 
 // Event is one event as it was read.
 type Event struct {
@@ -89,7 +113,8 @@ type Event struct {
 	Data []byte // valid until the next call
 }
 
-// Reader reads events. It is not safe for concurrent use.
+// Reader reads events. It takes lines that end with \n or \r\n, as all servers
+// send them. It is not safe for concurrent use.
 type Reader struct {
 	r    *bufio.Reader
 	id   string
@@ -100,61 +125,71 @@ type Reader struct {
 // NewReader reads from r.
 func NewReader(r io.Reader) *Reader { return &Reader{r: bufio.NewReaderSize(r, 64<<10)} }
 
-// Next returns the next event, passing over comments. At the end of the stream
-// it returns io.EOF; an event cut off by the end is dropped.
+var errTooLong = errors.New("event stream: an event is longer than " + strconv.Itoa(MaxEvent) + " bytes")
+
+// Next returns the next event, passing over comments and fields it does not know.
+// At the end of the stream it returns io.EOF; an event cut off by the end is
+// dropped. Other errors are those of reading, or that an event is too long.
 func (r *Reader) Next() (Event, error) {
-	e := Event{Name: "message"}
+	name, seen := "", false
 	r.data = r.data[:0]
-	seen := false
 	for {
 		line, err := r.readLine()
 		if err != nil {
 			return Event{}, err
 		}
 		if len(line) == 0 {
-			if !seen {
-				continue
+			if seen {
+				if name == "" {
+					name = "message"
+				}
+				return Event{Name: name, ID: r.id, Data: r.data}, nil
 			}
-			e.ID, e.Data = r.id, r.data
-			return e, nil
+			name = ""
+			continue
 		}
 		field, value, _ := bytes.Cut(line, []byte(":"))
 		value = bytes.TrimPrefix(value, []byte(" "))
 		switch string(field) {
 		case "event":
-			e.Name = string(value)
+			name = string(value)
 		case "id":
-			r.id = string(value)
+			if bytes.IndexByte(value, 0) < 0 {
+				r.id = string(value)
+			}
 		case "data":
+			if len(r.data)+len(value) >= MaxEvent {
+				return Event{}, errTooLong
+			}
 			if seen {
 				r.data = append(r.data, '\n')
-			}
-			if len(r.data)+len(value) > MaxEvent {
-				return Event{}, errTooLong
 			}
 			r.data, seen = append(r.data, value...), true
 		}
 	}
 }
 
-var errTooLong = errors.New("event stream: an event is longer than " + strconv.Itoa(MaxEvent) + " bytes")
-
+// readLine returns the next line without its end, valid until the next call.
 func (r *Reader) readLine() ([]byte, error) {
 	r.line = r.line[:0]
 	for {
 		part, err := r.r.ReadSlice('\n')
+		if err == nil && len(r.line) == 0 {
+			return withoutEnd(part), nil
+		}
 		if len(r.line)+len(part) > MaxEvent {
 			return nil, errTooLong
-		}
-		if err == nil && len(r.line) == 0 {
-			return bytes.TrimRight(part, "\r\n"), nil
 		}
 		r.line = append(r.line, part...)
 		switch {
 		case err == nil:
-			return bytes.TrimRight(r.line, "\r\n"), nil
+			return withoutEnd(r.line), nil
 		case !errors.Is(err, bufio.ErrBufferFull):
 			return nil, err
 		}
 	}
+}
+
+func withoutEnd(line []byte) []byte {
+	return bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
 }

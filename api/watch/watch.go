@@ -21,8 +21,12 @@ type Hub struct {
 	store  eventstore.Store
 	source Source
 
+	// Owned by Run.
+	at      eventstore.Position // up to which records have been looked at
+	records []*eventstore.Record
+
 	mu      sync.Mutex
-	waiting map[eventstore.StreamID]*waiter
+	waiting map[eventstore.StreamID]*waiter // guarded by mu
 }
 
 type waiter struct {
@@ -32,7 +36,8 @@ type waiter struct {
 
 // New returns a hub over the store's records as far as the source shows them.
 func New(store eventstore.Store, source Source) *Hub {
-	return &Hub{store: store, source: source, waiting: map[eventstore.StreamID]*waiter{}}
+	at, _ := source() // also what comes before Run begins wakes those who wait
+	return &Hub{store: store, source: source, at: at, waiting: map[eventstore.StreamID]*waiter{}}
 }
 
 // On returns a channel that is closed when the stream has a new event that
@@ -58,24 +63,16 @@ func (h *Hub) release(stream eventstore.StreamID, w *waiter) {
 	}
 }
 
-// Run wakes waiters until ctx ends. It reads only while somebody waits.
+// Run wakes waiters until ctx ends, and returns its error, or why the store can't
+// be read. It reads only while somebody waits. It is called once.
 func (h *Hub) Run(ctx context.Context) error {
-	at, _ := h.source()
-	var records []*eventstore.Record
 	for {
 		seen, next := h.source()
 		if h.idle() {
-			at = seen
+			h.at = seen
 		}
-		for at < seen {
-			var err error
-			var to eventstore.Position
-			records, to, err = h.store.ReadAll(ctx, records[:0], at+1, int(min(batch, seen-at)), eventstore.Filter{})
-			if err != nil {
-				return err
-			}
-			h.wake(records)
-			at = to - 1
+		if err := h.catchUp(ctx, seen); err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -83,6 +80,20 @@ func (h *Hub) Run(ctx context.Context) error {
 		case <-next:
 		}
 	}
+}
+
+// catchUp wakes those who wait for what the records up to seen have changed.
+func (h *Hub) catchUp(ctx context.Context, seen eventstore.Position) error {
+	for h.at < seen {
+		records, next, err := h.store.ReadAll(ctx, h.records[:0], h.at+1, int(min(batch, seen-h.at)), eventstore.Filter{})
+		if err != nil {
+			return err
+		}
+		h.wake(records)
+		clear(records) // they need not outlive their place in the store
+		h.records, h.at = records, next-1
+	}
+	return nil
 }
 
 func (h *Hub) idle() bool {
