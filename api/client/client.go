@@ -57,7 +57,9 @@ func New(c Config) (*Client, error) {
 // URL returns the server's address.
 func (c *Client) URL() string { return c.base }
 
-// UnreachableError says that no answer came.
+var errCut = errors.New("the connection ended early")
+
+// UnreachableError says that no answer came, or only a part of one.
 type UnreachableError struct {
 	URL   string
 	Cause error
@@ -70,8 +72,11 @@ func (e *UnreachableError) Error() string {
 		cause = ue.Err
 	}
 	var no syscall.Errno
-	if errors.As(cause, &no) { // without the way through Go's net package
+	switch {
+	case errors.As(cause, &no): // without the way through Go's net package
 		cause = no
+	case errors.Is(cause, io.EOF), errors.Is(cause, io.ErrUnexpectedEOF):
+		cause = errCut
 	}
 	return fmt.Sprintf("cannot reach the server at %s: %v", e.URL, cause)
 }

@@ -22,12 +22,16 @@ const (
 	maxRetry   = 4 * time.Second
 )
 
+// silence is after how long a stream is taken for a dead connection that nobody
+// closed: it brings a comment at least every sse.Heartbeat.
+const silence = 2*sse.Heartbeat + 5*time.Second
+
 // Follower is told what a job does. Its methods are called by one goroutine.
 type Follower struct {
 	// State is called with the job as it is at first and after each change.
 	State func(*wire.Job)
-	// Log is called with each piece of output, in order, once. An error ends the
-	// following and is returned.
+	// Log is called with each piece of output, in order, once; it is required. An
+	// error ends the following and is returned.
 	Log func(*wire.LogPiece) error
 	// Lost is called when the connection broke; it is tried again after wait.
 	Lost func(err error, wait time.Duration)
@@ -128,11 +132,9 @@ func (c *Client) follow(ctx context.Context, path string, v url.Values, patience
 
 func (c *Client) followOnce(ctx context.Context, path string, v url.Values, last *string,
 	handle func(sse.Event) (bool, error)) (progress, done bool, err error) {
-	// The stream sends a comment at least every sse.Heartbeat: silence of twice
-	// that is a dead connection that nobody closed.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	watch := time.AfterFunc(2*sse.Heartbeat+5*time.Second, cancel)
+	watch := time.AfterFunc(silence, cancel)
 	defer watch.Stop()
 	resp, err := c.do(ctx, http.MethodGet, path, v, nil, header{"Accept": "text/event-stream", "Last-Event-ID": *last})
 	if err != nil {
@@ -168,7 +170,7 @@ type alive struct {
 func (a alive) Read(p []byte) (int, error) {
 	n, err := a.Reader.Read(p)
 	if n > 0 {
-		a.watch.Reset(2*sse.Heartbeat + 5*time.Second)
+		a.watch.Reset(silence)
 	}
 	return n, err
 }
