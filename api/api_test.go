@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,6 +48,34 @@ type site struct {
 	logs     *joblog.Log
 	stop     chan struct{}
 	server   *server // a second one over the same parts, for what no request reaches
+	failures *failures
+}
+
+// failures collects what the API logs as its own failures.
+type failures struct {
+	slog.Handler
+	mu       sync.Mutex
+	messages []string
+}
+
+func (f *failures) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelError }
+
+func (f *failures) Handle(_ context.Context, r slog.Record) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	text := r.Message
+	r.Attrs(func(a slog.Attr) bool { text += " " + a.String(); return true })
+	f.messages = append(f.messages, text)
+	return nil
+}
+
+// take returns what was logged since the last call.
+func (f *failures) take() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := f.messages
+	f.messages = nil
+	return out
 }
 
 func newSite(t testing.TB) *site {
@@ -57,7 +86,8 @@ func newSite(t testing.TB) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, store: store, runner: projections.NewRunner(store, projections.RunnerConfig{}), stop: make(chan struct{})}
+	s := &site{t: t, store: store, runner: projections.NewRunner(store, projections.RunnerConfig{}), stop: make(chan struct{}),
+		failures: &failures{Handler: slog.DiscardHandler}}
 	if s.logs, err = joblog.Open(filepath.Join(dir, "logs"), joblog.Options{Logger: quiet}); err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +102,7 @@ func newSite(t testing.TB) *site {
 	<-store.Ready()
 	go func() { watching <- hub.Run(ctx) }()
 	parts := Config{Commands: s.commands, Runner: s.runner, Store: store, Logs: s.logs, Telemetry: telemetry.New(),
-		Clock: store.Now, Logger: quiet, Watch: hub, Version: "test"}
+		Clock: store.Now, Logger: slog.New(s.failures), Watch: hub, Version: "test"}
 	handler, document := New(parts, s.stop)
 	s.server = &server{Config: parts, done: s.stop}
 	server := httptest.NewServer(handler)
@@ -85,6 +115,9 @@ func newSite(t testing.TB) *site {
 		<-watching
 		if err := errors.Join(s.logs.Close(), store.Close()); err != nil {
 			t.Error(err)
+		}
+		if failed := s.failures.take(); len(failed) > 0 {
+			t.Errorf("the API failed: %q", failed)
 		}
 	})
 	for _, name := range []string{"default", "web"} {

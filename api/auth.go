@@ -113,8 +113,8 @@ func (s *server) admit(ctx huma.Context, p *principal) *wire.Problem {
 
 // identify takes the token from its header and finds whose it is.
 func (s *server) identify(header string, p *principal) *wire.Problem {
-	plain, ok := strings.CutPrefix(header, "Bearer ")
-	if !ok || plain == "" {
+	scheme, plain, ok := strings.Cut(header, " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") || plain == "" {
 		return unauthenticated("a token is needed: Authorization: Bearer hodei_…")
 	}
 	if p.hash, ok = commands.TokenHash(plain); !ok {

@@ -314,4 +314,7 @@ func TestATruncatedAnswerIsCutOff(t *testing.T) {
 	if status, body := s.failing(func(http.ResponseWriter) { panic("a bug") }); status != 500 || body != nil {
 		t.Errorf("a handler that panicked before its answer: %d, %v", status, body)
 	}
+	if logged := s.failures.take(); len(logged) != 2 || !strings.Contains(logged[0], "a bug") {
+		t.Errorf("it is logged as %q", logged)
+	}
 }

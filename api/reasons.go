@@ -21,24 +21,31 @@ type reasons struct{ newest atomic.Pointer[explained] }
 // explained does not hold its World, which would keep all of it in memory: a
 // position has but one.
 type explained struct {
-	at    eventstore.Position
-	view  *telemetry.View
-	class sync.Map // eventstore.Position, a class's origin, to placement.Why
+	at   eventstore.Position
+	view *telemetry.View
+
+	mu      sync.RWMutex
+	classes map[eventstore.Position]placement.Why // by origin
 }
 
 // of returns why the class waits.
 func (r *reasons) of(in placement.Input, c queue.Class) placement.Why {
 	known := r.newest.Load()
 	if known == nil || known.at != in.Position || known.view != in.Telemetry {
-		known = &explained{at: in.Position, view: in.Telemetry}
+		known = &explained{at: in.Position, view: in.Telemetry, classes: map[eventstore.Position]placement.Why{}}
 		r.newest.Store(known)
 	}
-	if why, ok := known.class.Load(c.Origin); ok {
-		return why.(placement.Why)
+	known.mu.RLock()
+	why, ok := known.classes[c.Origin]
+	known.mu.RUnlock()
+	if ok {
+		return why
 	}
-	why := placement.Explain(in, c)
+	why = placement.Explain(in, c)
 	why.Workers = nil // one a worker, and not shown
-	known.class.Store(c.Origin, why)
+	known.mu.Lock()
+	known.classes[c.Origin] = why
+	known.mu.Unlock()
 	return why
 }
 

@@ -86,24 +86,18 @@ func (s *server) view(ctx context.Context, w *projections.World, j *jobs.Job) (*
 		Cancelling: j.CancelRequested && !j.Status.Terminal(),
 	}
 	v.Worker, v.WorkerName = workerNames(w, j.Worker)
-	if j.Status.Terminal() {
-		return v, s.ending(ctx, j.Last, v)
+	if !j.Status.Terminal() {
+		s.waiting(w, j, v)
+		return v, nil
 	}
-	s.waiting(w, j, v)
-	return v, nil
-}
-
-// ending adds how the job ended.
-func (s *server) ending(ctx context.Context, at eventstore.Position, v *wire.Job) error {
-	r, err := s.record(ctx, at)
-	if err != nil {
-		return err
+	if r, err = s.record(ctx, j.Last); err != nil {
+		return nil, err
 	}
-	m, err := message(r)
-	if err == nil {
+	if m, err := message(r); err == nil { // else a newer server wrote it
 		addEnding(v, m)
 	}
-	return nil
+	v.Usage = nil // only when one job is read
+	return v, nil
 }
 
 func instant(ns int64) time.Time { return time.Unix(0, ns).UTC() }
