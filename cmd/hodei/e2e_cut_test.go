@@ -21,13 +21,13 @@ type silentProxy struct {
 	closed chan struct{}
 }
 
-func newSilentProxy(t *testing.T) *silentProxy {
+func newSilentProxy(t *testing.T, to string) *silentProxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &silentProxy{Listener: l, open: make(chan struct{}), closed: make(chan struct{})}
+	p := &silentProxy{Listener: l, to: to, open: make(chan struct{}), closed: make(chan struct{})}
 	close(p.open)
 	go p.serve()
 	t.Cleanup(func() { close(p.closed); _ = l.Close() })
@@ -114,9 +114,9 @@ func (p *silentProxy) heal() {
 func TestConnectionCutWhileAJobPrints(t *testing.T) {
 	t.Parallel()
 	binaries(t)
-	proxy := newSilentProxy(t)
-	c := &cluster{t: t, dir: t.TempDir(), command: "dev", http: "127.0.0.1:0", grpc: freeAddress(t), args: []string{"--advertise", "grpcs://" + proxy.Addr().String()}}
-	proxy.to = c.grpc
+	grpc := freeAddress(t)
+	proxy := newSilentProxy(t, grpc)
+	c := &cluster{t: t, dir: t.TempDir(), command: "dev", http: "127.0.0.1:0", grpc: grpc, args: []string{"--advertise", "grpcs://" + proxy.Addr().String()}}
 	t.Cleanup(c.end)
 	c.start()
 	var out, errs bytes.Buffer

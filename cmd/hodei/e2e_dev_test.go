@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // perAgent is how many processes an agent has: itself and its guard.
@@ -19,7 +18,7 @@ const perAgent = 2
 // agentsAre waits until the cluster has so many agents, and returns their pids.
 func (c *cluster) agentsAre(n int) (pids []int) {
 	c.t.Helper()
-	eventually(c.t, 30*time.Second, func() error {
+	eventually(c.t, commandLimit, func() error {
 		if pids = c.agents(); len(pids) != n*perAgent {
 			return fmt.Errorf("%d processes of agents, want %d of each of %d", len(pids), perAgent, n)
 		}
@@ -65,7 +64,7 @@ func TestDevLeavesAnAgentWithAJob(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, commandLimit, func() error {
 		if text, _, _ := c.hodei("logs", "long"); text == "" {
 			return fmt.Errorf("the job has not begun")
 		}
@@ -106,7 +105,7 @@ func TestDevTwice(t *testing.T) {
 		says []string
 	}{
 		{"on one folder", []string{"dev", "--data", filepath.Join(c.dir, "data"), "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"},
-			[]string{"error: ", strconv.Itoa(c.cmd.Process.Pid), "\n  help: "}},
+			[]string{"error: the data folder " + filepath.Join(c.dir, "data") + " is in use by process " + strconv.Itoa(c.cmd.Process.Pid) + "\n  help: it is a server already; to run another: --data DIR\n"}},
 		{"at one HTTP address", []string{"dev", "--data", filepath.Join(c.dir, "other"), "--http", c.http, "--grpc", "127.0.0.1:0"},
 			[]string{"error: cannot listen on " + c.http + ": address already in use\n  help: is a server running already? else choose another: --http 127.0.0.1:0\n"}},
 		{"at one address for workers", []string{"dev", "--data", filepath.Join(c.dir, "other"), "--http", "127.0.0.1:0", "--grpc", c.grpc},

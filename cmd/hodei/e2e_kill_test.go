@@ -67,7 +67,7 @@ func TestServerKilledWhileAJobPrints(t *testing.T) {
 		t.Fatal(err)
 	}
 	var job wire.Job
-	eventually(t, 20*time.Second, func() error {
+	eventually(t, commandLimit, func() error {
 		page, err := c.client().Jobs(t.Context(), jobsQuery("running"))
 		if err != nil {
 			return err
@@ -142,7 +142,7 @@ func TestAgentKilled(t *testing.T) {
 	}
 	id := strings.TrimSpace(out)
 	var pids []int
-	eventually(t, 10*time.Second, func() error {
+	eventually(t, commandLimit, func() error {
 		b, err := os.ReadFile(dir + "/pids")
 		if err == nil && len(b) == 0 {
 			err = fmt.Errorf("no pid yet")
@@ -162,7 +162,7 @@ func TestAgentKilled(t *testing.T) {
 		}
 		return nil
 	})
-	eventually(t, 60*time.Second, func() error {
+	eventually(t, commandLimit, func() error {
 		j, err := c.client().Job(t.Context(), id)
 		if err == nil && (j.State != "lost" || j.Reason != "lost") {
 			err = fmt.Errorf("job %s is %s: %s", id, j.State, j.Summary)

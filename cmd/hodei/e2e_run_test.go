@@ -196,7 +196,7 @@ func waitsForInput(t *testing.T, c *cluster) {
 	requires(t, "less")
 	id, _, _ := c.hodei("run", "--detach", "--timeout", "60s", "--", "sh", "-c", "seq 1000 > lines; less lines")
 	id = strings.TrimSpace(id)
-	eventually(t, 20*time.Second, func() error {
+	eventually(t, commandLimit, func() error {
 		j, err := c.client().Job(t.Context(), id)
 		if err != nil {
 			return err
@@ -220,7 +220,7 @@ func cancelled(t *testing.T, c *cluster) {
 		t.Fatal(err)
 	}
 	var pid []byte
-	eventually(t, 10*time.Second, func() (err error) {
+	eventually(t, commandLimit, func() (err error) {
 		if pid, err = os.ReadFile(dir + "/pid"); err == nil && len(pid) == 0 {
 			err = errors.New("no pid yet")
 		}

@@ -172,8 +172,7 @@ func interruptWaiting(t *testing.T, c *cluster) {
 }
 
 func interruptUnreachable(t *testing.T, c *cluster) {
-	proxy := newSilentProxy(t)
-	proxy.to = c.http
+	proxy := newSilentProxy(t, c.http)
 	x := c.onTerminal([]string{"HODEI_API_URL=http://" + proxy.Addr().String()}, "run", "--name", "away", "--grace", "1s", "--", "sh", "-c", "echo started; sleep 300")
 	x.until("started")
 	proxy.refuse()

@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 )
 
 // measured replaces what differs from run to run: ids, times, sizes, positions.
@@ -17,12 +16,14 @@ var measured = []struct {
 }{
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d `), ""},
 	{regexp.MustCompile(`\d\d:\d\d:\d\d\.\d{3}`), "TIME"},
+	{regexp.MustCompile(`grpcs://127\.0\.0\.1:\d+`), "grpcs://SERVER"},
 	{regexp.MustCompile(`http://127\.0\.0\.1:\d+`), "http://SERVER"},
 	{regexp.MustCompile(`\b(job|worker|token|server)-[0-9a-hjkmnp-tv-z]{8}\b`), "$1-ID"},
 	{regexp.MustCompile(`\b(\d+d\d+h|\d+h\d+m|\d+m\d+s|\d+(\.\d+)?m?s)\b`), "TOOK"},
 	{regexp.MustCompile(`\d+(\.\d+)?/(\d+(\.\d+)?|-)/\d+(\.\d+)?\b`), "CPU"},
 	{regexp.MustCompile(`\d+(\.\d+)? (B|KiB|MiB|GiB)(/(\d+(\.\d+)? (B|KiB|MiB|GiB)|-)/\d+(\.\d+)? (B|KiB|MiB|GiB))?`), "SIZE"},
 	{regexp.MustCompile(`#\d+|\bc\d+\b`), "#N"},
+	{regexp.MustCompile(`local, linux/\w+, \d+ CPU, SIZE`), "local, OS/ARCH, CPU, SIZE"},
 	{regexp.MustCompile(`(?m)^\d+ TIME`), "N TIME"},
 	{regexp.MustCompile(`, \d+(\.\d+)? CPU\b`), ", CPU"},
 	{regexp.MustCompile(`(?m)^used +.*\n`), ""},
@@ -54,7 +55,7 @@ func (c *cluster) transcript(b *strings.Builder, ids map[string]string, args ...
 func TestTranscriptOfARealCluster(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, commandLimit, func() error {
 		page, err := c.client().Workers(t.Context(), "")
 		if err == nil && (len(page.Items) != 1 || page.Items[0].State != "online") {
 			err = fmt.Errorf("the worker is not online: %+v", page.Items)
@@ -80,7 +81,7 @@ func TestTranscriptOfARealCluster(t *testing.T) {
 	build := submit("build", "--", "sh", "-c", "echo compiled; exit 3")
 	large := submit("large", "--cpu", "1000", "--", "true")
 	gpu := submit("gpu", "--requires", "gpu=a100", "--", "true")
-	eventually(t, 60*time.Second, func() error {
+	eventually(t, commandLimit, func() error {
 		j, err := c.client().Job(t.Context(), build)
 		if err == nil && !j.Terminal() {
 			err = fmt.Errorf("job %s is %s: %s", build, j.State, j.Summary)
@@ -93,6 +94,11 @@ func TestTranscriptOfARealCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	var b strings.Builder
+	b.WriteString("$ hodei dev\n")
+	for line := range strings.Lines(c.serverLog()) {
+		b.WriteString("2| " + line)
+	}
+	fmt.Fprintf(&b, "ready http=http://%s grpc=grpcs://%s\n\n", c.http, c.grpc)
 	for _, args := range [][]string{
 		{"job", "list"}, {"job", "get", build}, {"job", "events", build}, {"logs", build}, {"queue"}, {"worker", "list"}, {"worker", "get", "local"},
 		{"job", "cancel", large, "--reason", "too large"}, {"job", "cancel", large}, {"job", "list", "--state", "cancelled"},
@@ -101,7 +107,7 @@ func TestTranscriptOfARealCluster(t *testing.T) {
 	} {
 		c.transcript(&b, ids, args...)
 	}
-	got := strings.ReplaceAll(b.String(), dir, "DIR")
+	got := strings.NewReplacer(dir, "DIR", c.dir, "HOME").Replace(b.String())
 	for _, m := range measured {
 		got = m.pattern.ReplaceAllString(got, m.with)
 	}

@@ -153,7 +153,7 @@ func (p *parts) open(ctx context.Context) (err error) {
 		return err
 	}
 	if p.keys, err = keyring.OpenFile(p.config.Data+".keyring", p.config.KeyFile); err != nil {
-		return &exitError{code: exitRefused, err: err, help: "the keys lie beside the data folder: " + p.config.Data + ".keyring and " + p.config.KeyFile}
+		return p.cannotOpenKeys(err)
 	}
 	stepped := make(chan time.Duration, 1)
 	var report embedded.Report
@@ -167,7 +167,7 @@ func (p *parts) open(ctx context.Context) (err error) {
 		},
 	})
 	if err != nil {
-		return &exitError{code: exitRefused, err: err}
+		return &exitError{code: exitRefused, err: err, help: "another folder: --data DIR"}
 	}
 	for _, note := range report.Notes {
 		p.logger.Warn(note)
@@ -176,14 +176,24 @@ func (p *parts) open(ctx context.Context) (err error) {
 	p.runner = projections.NewRunner(p.store, projections.RunnerConfig{Logger: p.logger})
 	p.commands = commands.New(commands.Config{Store: p.store, Applied: p.runner.WaitFor, Admit: p.runner.Admit, Clock: p.store.Now})
 	if p.logs, err = joblog.Open(filepath.Join(p.config.Data, "logs"), joblog.Options{Logger: p.logger}); err != nil {
-		return err
+		return &exitError{code: exitRefused, err: err, help: "another folder: --data DIR"}
 	}
 	if p.telemetry, err = telemetry.Open(filepath.Join(p.config.Data, "telemetry"), telemetry.Options{Logger: p.logger, Clock: p.store.Now,
 		Position: func() eventstore.Position { return p.runner.World().Position }}); err != nil {
-		return err
+		return &exitError{code: exitRefused, err: err, help: "another folder: --data DIR"}
 	}
 	p.authority, err = authority.Open(ctx, authority.Config{Keyring: p.keys, CertFile: p.config.TLSCert, KeyFile: p.config.TLSKey})
 	return err
+}
+
+// cannotOpenKeys says who has the folder, or where its keys lie.
+func (p *parts) cannotOpenKeys(err error) error {
+	var locked *keyring.LockedError
+	if errors.As(err, &locked) {
+		return &exitError{code: exitRefused, err: fmt.Errorf("the data folder %s is in use by process %d", p.config.Data, locked.PID),
+			help: "it is a server already; to run another: --data DIR"}
+	}
+	return &exitError{code: exitRefused, err: err, help: "the keys lie beside the data folder: " + p.config.Data + ".keyring and " + p.config.KeyFile}
 }
 
 // keysThere refuses a log whose keys are gone: with new ones its workers could

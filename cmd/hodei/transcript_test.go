@@ -154,13 +154,10 @@ func TestTranscripts(t *testing.T) {
 // replay runs the commands of a transcript and returns it as it is now.
 func replay(t *testing.T, text string) string {
 	t.Helper()
-	dir := t.TempDir()
-	s := &script{fake: newFake(t), dir: dir}
+	s := &script{fake: isolate(t)}
+	s.dir = filepath.Dir(os.Getenv("HODEI_CONFIG_DIR"))
+	t.Chdir(s.dir)
 	s.set(t, "pipe")
-	t.Chdir(dir)
-	for name, value := range map[string]string{"HODEI_CONFIG_DIR": filepath.Join(dir, "hodei"), "HODEI_API_URL": s.fake.URL, "HODEI_API_TOKEN": fakeToken, "HODEI_TOKEN_FILE": "", "HODEI_NAMESPACE": ""} {
-		t.Setenv(name, value)
-	}
 	var b strings.Builder
 	lines := strings.Split(text, "\n")
 	for i := 0; i < len(lines); i++ {

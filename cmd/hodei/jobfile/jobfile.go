@@ -122,6 +122,7 @@ func (f *file) mapping(b *bytes.Buffer, n *yaml.Node, at string, depth int) erro
 		path := strings.TrimPrefix(at+"."+key.Value, ".")
 		f.places[path] = where
 		f.places[path+"="] = place{value.Line, value.Column, max(len([]rune(value.Value)), 1)}
+		f.places[at+"["+strconv.Quote(key.Value)+"]"] = where // so faults of what users give names to are located
 		if err := f.write(b, value, path, depth+1); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package term
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 )
 
@@ -36,6 +37,43 @@ func TestFilter(t *testing.T) {
 		})
 	}
 }
+
+// Colours that a job left on are put back; where there are none nothing is written.
+func TestReset(t *testing.T) {
+	for _, row := range []struct{ name, in, want string }{
+		{"nothing was written", "", ""},
+		{"text without colour", "text", "text"},
+		{"colours put back", "\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m"},
+		{"colours put back in short", "\x1b[31mred\x1b[m", "\x1b[31mred\x1b[m"},
+		{"a reset at the end of others", "\x1b[31mred\x1b[1;0m", "\x1b[31mred\x1b[1;0m"},
+		{"colours left on", "\x1b[31mred", "\x1b[31mred\x1b[0m"},
+		{"a reset that is followed by a colour", "\x1b[0;31mred", "\x1b[0;31mred\x1b[0m"},
+		{"a sequence without its end", "text\x1b[31", "text"},
+	} {
+		var b bytes.Buffer
+		f := NewFilter(&b)
+		_, _ = f.Write([]byte(row.in))
+		for range 2 { // the second has nothing to do
+			if err := f.Reset(); err != nil || b.String() != row.want {
+				t.Errorf("%s: got %q, want %q (%v)", row.name, b.String(), row.want, err)
+			}
+		}
+	}
+}
+
+func TestAFilterTellsOfErrors(t *testing.T) {
+	full := errors.New("full")
+	if n, err := NewFilter(broken{full}).Write([]byte("x")); n != 0 || !errors.Is(err, full) {
+		t.Errorf("got %d, %v", n, err)
+	}
+	if n, err := NewFilter(broken{full}).Write([]byte("\x1b]0;nothing of it passes")); n == 0 || err != nil {
+		t.Errorf("got %d, %v", n, err)
+	}
+}
+
+type broken struct{ error }
+
+func (b broken) Write([]byte) (int, error) { return 0, b.error }
 
 func filtered(in string, size int) string {
 	var b bytes.Buffer
@@ -82,7 +120,7 @@ func TestCut(t *testing.T) {
 		width int
 		want  string
 	}{
-		{"build-web", 9, "build-web"}, {"build-web", 6, "build…"}, {"日本語", 5, "日本…"}, {"x", 0, ""},
+		{"build-web", 9, "build-web"}, {"build-web", 6, "build…"}, {"日本語", 5, "日本…"}, {"日本語", 4, "日…"}, {"x", 0, ""}, {"xy", 1, "…"}, {"e\u0301x", 2, "e\u0301x"},
 	} {
 		if got := Cut(row.in, row.width); got != row.want {
 			t.Errorf("Cut(%q, %d) = %q, want %q", row.in, row.width, got, row.want)
