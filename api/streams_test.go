@@ -118,9 +118,9 @@ func TestStreamsAreLimited(t *testing.T) {
 
 // All readers of one job get all of its output, those too that come late.
 func TestManyReadersOfOneJob(t *testing.T) {
-	readers, lines := 1000, 2000
+	readers, lines := 1000, 400
 	if testing.Short() {
-		readers, lines = 100, 500
+		readers, lines = 100, 200
 	}
 	s := newSite(t)
 	j := s.submit(s.admin(), `{"command":"x"}`)
