@@ -51,7 +51,7 @@ func (a *app) dev(ctx context.Context, cfg *serverConfig) error {
 			return nil, err
 		}
 		if err := keep(filepath.Join(dir, serverName), "http://"+p.http.Addr().String()); err != nil {
-			return nil, err
+			return nil, &exitError{code: exitRefused, err: fmt.Errorf("cannot keep the server's address in %s: %s", dir, reason(err)), help: "set HODEI_CONFIG_DIR to a folder that can be written"}
 		}
 		l := newLocal(p, a)
 		a.note("hodei %s   data %s%s   token %s%s", version, short(cfg.Data), mark(p.fresh, " (new)"), short(tokenFile), mark(made, " (new, 0600)"))

@@ -36,6 +36,7 @@ func TestRun(t *testing.T) {
 			"a failed job is tried again":                     retried,
 			"an idempotency key gives the same job":           idempotent,
 			"wrong input changes nothing":                     wrongInput,
+			"a full disk is told of":                          fullDisk,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -307,6 +308,31 @@ func wrongInput(t *testing.T, c *cluster) {
 	cmd.Env = append(cmd.Env, "HODEI_API_TOKEN=hodei_wrong")
 	if err := cmd.Run(); cmd.ProcessState.ExitCode() != exitDenied {
 		t.Errorf("a wrong token: %v", err)
+	}
+}
+
+// A disk that is full is told of as what it is.
+func fullDisk(t *testing.T, c *cluster) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = full.Close() }()
+	id, stderr, code := c.hodei("run", "--detach", "--", "echo", "x")
+	id = strings.TrimSpace(id)
+	if _, _, waited := c.hodei("job", "wait", id); code != 0 || waited != 0 {
+		t.Fatal(stderr)
+	}
+	for _, row := range []struct {
+		args []string
+		code int
+	}{{[]string{"run", "-q", "--name", "full", "--", "echo", "x"}, exitJobNoResult}, {[]string{"logs", id}, exitRefused},
+		{[]string{"job", "list"}, exitRefused}, {[]string{"job", "list", "-o", "json"}, exitRefused}, {[]string{"version"}, exitRefused}} {
+		var errs bytes.Buffer
+		code := c.hodeiTo(full, &errs, row.args...)
+		if code != row.code || !strings.Contains(errs.String(), "cannot write the output: no space left on device") {
+			t.Errorf("%v: exit code %d, want %d, said %s", row.args, code, row.code, errs.String())
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"strings"
 
@@ -149,9 +150,12 @@ func (a *app) explain(err error) *exitError {
 	var e *exitError
 	var u *client.UnreachableError
 	var p *wire.Problem
+	var file *fs.PathError
 	switch {
 	case errors.As(err, &e):
 		return e
+	case errors.As(err, &file) && file.Op == "write":
+		return &exitError{code: exitRefused, err: fmt.Errorf("cannot write the output: %s", reason(err))}
 	case errors.As(err, &u):
 		return a.unreachable(u)
 	case errors.As(err, &p):

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -38,7 +37,7 @@ func (p *parts) adminToken(ctx context.Context, path string) (made bool, err err
 		return false, err
 	}
 	if err := keep(path, plain); err != nil {
-		return false, &exitError{code: exitRefused, err: fmt.Errorf("cannot keep the admin token: %w", err), help: "set HODEI_CONFIG_DIR to a folder that can be written"}
+		return false, &exitError{code: exitRefused, err: fmt.Errorf("cannot keep the admin token in %s: %s", path, reason(err)), help: "set HODEI_CONFIG_DIR to a folder that can be written"}
 	}
 	return true, nil
 }
@@ -168,6 +167,6 @@ func (l *local) leave(a *app) {
 	ctx, cancel := context.WithTimeout(context.Background(), stopLocal)
 	defer cancel()
 	if err := l.provider.Stop(ctx, w.ID.String()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+		l.logger.Error("cannot stop the local worker", "error", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync"
 	"syscall"
 	"time"
@@ -68,7 +69,7 @@ func (s *screen) output(stderr bool, b []byte) error {
 		if errors.Is(err, syscall.EPIPE) { // whoever read it has seen enough
 			return silent(exitSignal + int(syscall.SIGPIPE))
 		}
-		return &exitError{code: exitRefused, err: fmt.Errorf("cannot write the output: %s", reason(err))}
+		return &fs.PathError{Op: "write", Path: "standard output", Err: err}
 	}
 	if len(b) > 0 {
 		s.middle = b[len(b)-1] != '\n'
