@@ -200,13 +200,17 @@ func (s *session) finish(c *charge, finish job.Finish, end uint64, request uint6
 	if !final(err) {
 		return err
 	}
-	if _, live := s.live(s.g.config.Runner.World(), c.key); live {
-		s.forget(c) // a result that can't be: owe ends the attempt, or assigns it anew
-	} else {
+	_, live := s.live(s.g.config.Runner.World(), c.key)
+	if !live {
 		s.g.config.JobLog.Finish(c.key, end)
 		s.settle(c)
 	}
 	s.tell(resultAck(c.ref, err))
+	if live {
+		// A result that can't be: owe ends the attempt, or assigns it anew, and that
+		// must reach the agent after the acknowledgement.
+		s.forget(c)
+	}
 	return nil
 }
 
