@@ -38,6 +38,10 @@ const (
 	stopGRPC = 5 * time.Second
 )
 
+// answerLimit is how long an answer may take, writing included. Streams and the
+// text of logs set a limit for each write instead.
+const answerLimit = time.Minute
+
 // journalBytes is the size of the event log's journals. The newest is in memory,
 // decoded, at two to three times its size.
 const journalBytes = 8 << 20
@@ -75,6 +79,7 @@ func system(source string) commands.Caller { return commands.Caller{Actor: "syst
 // serve runs a server until ctx ends or a part fails. started is called once it
 // listens; what it returns runs beside the parts.
 func serve(ctx context.Context, c *serverConfig, logger *slog.Logger, started func(context.Context, *parts) (func(context.Context) error, error)) (err error) {
+	tuneCollector()
 	p := &parts{config: *c, logger: logger}
 	defer func() { err = errors.Join(err, p.close()) }()
 	if err := p.listen(ctx); err != nil {
@@ -268,7 +273,7 @@ func (p *parts) run(ctx context.Context, group *errgroup.Group) {
 	stop := make(chan struct{})
 	handler, _ := api.New(api.Config{Commands: p.commands, Runner: p.runner, Store: p.store, Logs: p.logs, Telemetry: p.telemetry,
 		Clock: p.store.Now, Logger: p.logger, Watch: p.watch, Version: version, Warnings: p.warnings}, stop)
-	web := &http.Server{Handler: handler, ReadHeaderTimeout: api.HeaderTimeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: api.MaxHeaderBytes,
+	web := &http.Server{Handler: handler, ReadHeaderTimeout: api.HeaderTimeout, WriteTimeout: answerLimit, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: api.MaxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(p.logger.Handler(), slog.LevelDebug)}
 	rpc := grpc.NewServer(gateway.ServerOptions(p.authority.TLS())...)
 	pb.RegisterWorkerServiceServer(rpc, p.gateway)

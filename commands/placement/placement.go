@@ -61,8 +61,12 @@ type Binding struct {
 type Node struct {
 	cluster.Node
 	Used resource.Amount // as it was reported; nothing of its disk
-	Free resource.Amount // capacity less the greater of what is reserved and what is used
+	Free resource.Amount // capacity less the greater of what is reserved and what counts as used
 }
+
+// usedCPUMost is how much of a worker's CPU can count as used, in percent. CPU is
+// shared: a job beside a busy one is slower, while one without memory dies.
+const usedCPUMost = 90
 
 func nodeOf(n cluster.Node, v *telemetry.View) Node {
 	node := Node{Node: n}
@@ -77,7 +81,19 @@ func nodeOf(n cluster.Node, v *telemetry.View) Node {
 // it only counts as far as it exceeds all that is reserved.
 func (n *Node) take(need resource.Amount) {
 	n.Reserved = n.Reserved.Add(need)
-	n.Free = n.Capacity.Sub(n.Reserved.Max(n.Used))
+	n.Free = n.Capacity.Sub(n.Reserved.Max(n.counted()))
+}
+
+// counted is the use that keeps jobs away. CPU that others than jobs use is never
+// given back by waiting for a job's end, so on a worker without jobs it does not
+// count; with jobs, it leaves room for small ones.
+func (n *Node) counted() resource.Amount {
+	used := n.Used
+	used.CPU = min(used.CPU, n.Capacity.CPU*usedCPUMost/100)
+	if n.Reserved.CPU == 0 {
+		used.CPU = 0
+	}
+	return used
 }
 
 func reportedOffset(v *telemetry.View) uint64 {

@@ -1,7 +1,5 @@
 package placement
 
-import ()
-
 // Policies.
 const (
 	BinPack     = "binpack"     // fill a worker before the next, so that large jobs find room

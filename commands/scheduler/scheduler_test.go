@@ -206,9 +206,10 @@ func TestFallingUseMakesRoom(t *testing.T) {
 		s.telemetry.Report(worker, 1, telemetry.Sample{CPU: telemetry.Measured(1500)})
 		s.begin(s.commands)
 		s.submit(1000)
-		s.want(0, 1)
+		s.submit(1000)
+		s.want(1, 1)
 		s.telemetry.Report(worker, 2, telemetry.Sample{CPU: telemetry.Measured(100)})
 		synctest.Wait()
-		s.want(1, 0)
+		s.want(2, 0)
 	})
 }

@@ -160,14 +160,14 @@ func (f *file) explain(err error) error {
 	}
 	out := &Error{}
 	for _, d := range fe.Fields {
-		text, p := d.Location+": "+d.Message, f.places[d.Location+"="]
+		text, p := d.Location+": "+d.Short(), f.places[d.Location+"="]
 		if strings.HasPrefix(d.Message, "unknown field") {
-			text, p = d.Message, f.places[d.Location]
+			text, p = d.Short(), f.places[d.Location]
 		}
 		if p.line == 0 {
 			p = f.nearest(d.Location)
 		}
-		m := f.mistake(p, strings.TrimSuffix(strings.TrimPrefix(text, ": "), "; "+d.Help))
+		m := f.mistake(p, strings.TrimPrefix(text, ": "))
 		m.Help = d.Help
 		out.Mistakes = append(out.Mistakes, m)
 	}
