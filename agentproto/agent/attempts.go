@@ -53,8 +53,8 @@ func (a *Agent) assign(m *agentprotov1.Assign) *agentprotov1.Accept {
 	defer a.mu.Unlock()
 	reply := &agentprotov1.Accept{Ref: m.GetRef()}
 	if at := a.findLocked(keyOf(m.GetRef())); at != nil {
-		if at.Fenced() {
-			reply.Refused, reply.Detail = "cannot_prepare", "this attempt is being stopped here"
+		if at.Fenced() || at.Disowned() {
+			reply.Refused, reply.Detail = "cannot_prepare", "this attempt was given up here"
 		}
 		return reply
 	}
@@ -164,7 +164,9 @@ func (a *Agent) judge(v *agentprotov1.Verdict) {
 		reason = err.Error()
 	}
 	a.config.Logger.Warn("dropping an attempt", "job", v.GetRef().GetJob(), "attempt", v.GetRef().GetAttempt(), "cause", reason)
-	a.fence(at, a.fencedStop(reason))
+	if !at.Disown() {
+		a.fence(at, a.fencedStop(reason))
+	}
 }
 
 func (a *Agent) fencedStop(detail string) attempt.Stop {

@@ -81,6 +81,39 @@ func TestAResultIsToldAgainUntilItIsAcknowledged(t *testing.T) {
 	}
 }
 
+// TestALateResultIsToldToo, so that the server can record that it refused it.
+func TestALateResultIsToldToo(t *testing.T) {
+	d := newDouble(t)
+	startAgent(t, d)
+	s := d.next().welcome()
+	s.assign("j1", nil, "echo output; exit 5")
+	s.accepted()
+	s.start("j1")
+	s.result("j1")
+	s.end <- errors.New("cut")
+	s = d.next()
+	s.welcome(func(w *agentprotov1.Welcome) {
+		w.Verdicts = append(w.Verdicts, &agentprotov1.Verdict{Ref: first("j1"), Reason: "fenced"})
+	})
+	if r := s.result("j1"); r.GetExitCode() != 5 {
+		t.Errorf("got %v", r)
+	}
+	s.assign("j1", nil, "true")
+	if a := s.accepted(); a.GetRefused() == "" {
+		t.Error("an attempt that has ended is accepted")
+	}
+	s.acknowledge("j1")
+	s.run("j2", nil, "true")
+	s.end <- errors.New("cut")
+	s = d.next()
+	s.challenge()
+	for _, held := range s.hello.GetAttempts() {
+		if held.GetRef().GetJob() == "j1" {
+			t.Errorf("Hello still lists %v", held)
+		}
+	}
+}
+
 func TestVerdicts(t *testing.T) {
 	d := newDouble(t)
 	startAgent(t, d)

@@ -45,7 +45,7 @@ func TestRestartTable(t *testing.T) {
 		{"started, and the agent has its end: it reports it", started, pb.Phase_PHASE_ENDED, true, true, 5, (*back).goOn},
 		{"started, and the agent says nonsense: it is stopped", started, pb.Phase_PHASE_UNSPECIFIED, false, false, 0, (*back).expectLost},
 		{"over, and the agent still runs it: it is stopped", over, pb.Phase_PHASE_RUNNING, false, false, 0, nil},
-		{"over, and the agent still has its end: that is dropped", over, pb.Phase_PHASE_ENDED, false, false, 0, nil},
+		{"over, and the agent still has its end: that is refused, which is recorded", over, pb.Phase_PHASE_ENDED, false, false, 0, (*back).expectRefused},
 	} {
 		for _, how := range []string{"cut", "new process", "server restarted", "server killed"} {
 			t.Run(test.name+"/"+how, func(t *testing.T) {
@@ -65,6 +65,18 @@ func TestRestartTable(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// expectRefused: the end of an attempt that is over is told in vain, and the log
+// says so.
+func (b *back) expectRefused() {
+	b.session.Say(b.t, &pb.Result{Ref: b.ref, Outcome: "succeeded", ExitCode: new(int32)})
+	if ack := gatewaytest.Next(b.t, b.session, resultAck); ack.Refused == "" {
+		b.t.Error("it is taken")
+	}
+	if n := len(recorded(b.t, b.server, "ResultRefused")); n != 1 {
+		b.t.Errorf("%d refusals are recorded", n)
 	}
 }
 

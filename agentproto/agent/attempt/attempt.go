@@ -67,6 +67,7 @@ type Attempt struct {
 	mu       sync.Mutex
 	started  bool
 	fenced   bool
+	disowned bool             // ended, and only its result is left to tell
 	stop     Stop             // the first that was asked for
 	stopping chan struct{}    // closed with the first stop
 	current  *process.Process // that of the step that runs
@@ -151,6 +152,19 @@ func (a *Attempt) Fence(stop Stop) {
 	}
 }
 
+// Disown drops the output and the steps of an attempt that has ended, and reports
+// whether it has. Its result is still told: the server refuses it and records that.
+func (a *Attempt) Disown() bool {
+	a.mu.Lock()
+	a.disowned = a.result != nil && !a.fenced
+	disowned := a.disowned
+	a.mu.Unlock()
+	if disowned {
+		a.box.Drop()
+	}
+	return disowned
+}
+
 // halt notes the stop and gives the process that must hear of it; a.mu is held.
 func (a *Attempt) halt(stop Stop) *process.Process {
 	if a.stop.Reason == notStopped {
@@ -183,11 +197,11 @@ func (a *Attempt) Phase() agentprotov1.Phase {
 }
 
 // Updates are what became of its steps, from the given one on; none once it is
-// fenced. The list only grows, and its messages never change.
+// fenced or disowned. The list only grows, and its messages never change.
 func (a *Attempt) Updates(from int) []*agentprotov1.StepUpdate {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.fenced || from >= len(a.updates) {
+	if a.fenced || a.disowned || from >= len(a.updates) {
 		return nil
 	}
 	return a.updates[from:len(a.updates):len(a.updates)]
@@ -208,6 +222,13 @@ func (a *Attempt) Fenced() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.fenced
+}
+
+// Disowned reports whether only its result is left to tell.
+func (a *Attempt) Disowned() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.disowned
 }
 
 // Ended is closed when nothing of it runs any more.
