@@ -11,12 +11,14 @@ import (
 )
 
 // One job ends and the next is placed, on a full cluster with many that wait: the
-// cost must not grow with those.
+// cost must not grow with those, whether they ask for different memory or for
+// workers that are not there.
 func BenchmarkPlan(b *testing.B) {
-	for _, bench := range []struct{ workers, waiting, classes int }{
-		{10, 10_000, 1}, {10, 100_000, 1}, {10, 100_000, 100}, {10, 100_000, 10_000}, {1_000, 100_000, 100},
+	for _, bench := range []struct{ workers, waiting, sizes, kinds int }{
+		{10, 10_000, 1, 0}, {10, 100_000, 1, 0}, {10, 100_000, 100, 0}, {10, 100_000, 10_000, 0}, {1_000, 100_000, 100, 0},
+		{1, 10_000, 1, 10_000}, {1, 100_000, 1, 100_000}, {1_000, 100_000, 1, 10_000},
 	} {
-		b.Run(fmt.Sprintf("workers=%d/waiting=%d/classes=%d", bench.workers, bench.waiting, bench.classes), func(b *testing.B) {
+		b.Run(fmt.Sprintf("workers=%d/waiting=%d/sizes=%d/kinds=%d", bench.workers, bench.waiting, bench.sizes, bench.kinds), func(b *testing.B) {
 			l := worldtest.New()
 			for i := range bench.workers {
 				w := event.WorkerStream(id.ID(1 + i))
@@ -25,10 +27,14 @@ func BenchmarkPlan(b *testing.B) {
 				}}, &eventv1.WorkerConnected{Epoch: 1, Instance: []byte{1}})
 			}
 			for i := range bench.waiting {
-				l.Add(event.JobStream(id.ID(100_000+i)), &eventv1.JobSubmitted{
+				submitted := &eventv1.JobSubmitted{
 					Namespace: "default", Name: "job", Steps: 1, Spec: []byte("{}"),
-					Resources: &eventv1.Resources{CpuMilli: 100, MemoryBytes: uint64(i % bench.classes)},
-				})
+					Resources: &eventv1.Resources{CpuMilli: 100, MemoryBytes: uint64(i % bench.sizes)},
+				}
+				if bench.kinds > 0 && i%2 == 0 {
+					submitted.Requires = []*eventv1.Pair{{Key: "kind", Value: fmt.Sprint(i % bench.kinds)}, {Key: "os", Value: "linux"}}
+				}
+				l.Add(event.JobStream(id.ID(100_000+i)), submitted)
 			}
 			benchmarkPlan(b, l)
 		})

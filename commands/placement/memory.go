@@ -27,18 +27,20 @@ type Memory struct {
 
 	// Every class with jobs that may be placed. Unless full, none of them fits a
 	// worker as it was.
-	asleep *btree.BTreeG[sleeper]
-	byName *btree.Map[eventstore.Position, sleeper]
-	seen   int // classes when everything was last looked at
+	asleep  *btree.BTreeG[sleeper]
+	byName  *btree.Map[eventstore.Position, sleeper]
+	anchors anchors
+	seen    int // classes when everything was last looked at
 }
 
 // sleeper is a class that waits for room. In their order, those that ask for the
 // same stand together, the one with the earliest job first.
 type sleeper struct {
-	need  resource.Amount
-	shape string // pool and labels
-	key   int64  // at or before that of its first job
-	class eventstore.Position
+	anchor string // what it asks of a worker that few others ask; see anchors
+	need   resource.Amount
+	shape  string // pool and labels
+	key    int64  // at or before that of its first job
+	class  eventstore.Position
 }
 
 func (a sleeper) less(b sleeper) bool {
@@ -48,9 +50,10 @@ func (a sleeper) less(b sleeper) bool {
 	return a.earlier(b)
 }
 
-// compareDemand orders by what is asked for, the least CPU first.
+// compareDemand orders by what is asked for, below an anchor the least CPU first.
 func (a sleeper) compareDemand(b sleeper) int {
 	return cmp.Or(
+		strings.Compare(a.anchor, b.anchor),
 		cmp.Compare(a.need.CPU, b.need.CPU), cmp.Compare(a.need.Memory, b.need.Memory),
 		cmp.Compare(a.need.Disk, b.need.Disk), strings.Compare(a.shape, b.shape),
 	)
@@ -69,30 +72,15 @@ func sleeperOf(c queue.Class, first queue.Entry) sleeper {
 	return sleeper{need: slot(c.Need), shape: shape(c.Demand), key: first.Key, class: c.Origin}
 }
 
-// shape is the same for those demands only that the same workers match.
-func shape(d Class) string {
-	if d.Pool == "" && len(d.Requires) == 0 {
-		return ""
-	}
-	var b strings.Builder
-	b.WriteString(d.Pool)
-	for _, l := range d.Requires {
-		b.WriteByte(0)
-		b.WriteString(l.Key)
-		b.WriteByte(0)
-		b.WriteString(l.Value)
-	}
-	return b.String()
-}
-
 // fork returns a Memory to change, which shares the sleepers with m until then.
 func (m Memory) fork() Memory {
 	if m.asleep == nil {
 		m.asleep = btree.NewBTreeGOptions(sleeper.less, btree.Options{NoLocks: true})
 		m.byName = new(btree.Map[eventstore.Position, sleeper])
+		m.anchors = newAnchors()
 		return m
 	}
-	m.asleep, m.byName = m.asleep.Copy(), m.byName.Copy()
+	m.asleep, m.byName, m.anchors = m.asleep.Copy(), m.byName.Copy(), m.anchors.fork()
 	return m
 }
 
@@ -111,16 +99,23 @@ func (m Memory) Returned(workers ...id.ID) Memory {
 	return m
 }
 
-// put replaces what is known of a class.
-func (m *Memory) put(s sleeper) {
-	m.remove(s.class)
+// put replaces what is known of a class, and returns it with its anchor.
+func (m *Memory) put(s sleeper) sleeper {
+	if old, known := m.byName.Get(s.class); known {
+		m.asleep.Delete(old)
+		s.anchor = old.anchor // what a class asks for never changes
+	} else {
+		s.anchor = m.anchors.take(s.shape)
+	}
 	m.asleep.Set(s)
 	m.byName.Set(s.class, s)
+	return s
 }
 
 func (m *Memory) remove(class eventstore.Position) {
 	if old, ok := m.byName.Delete(class); ok {
 		m.asleep.Delete(old)
+		m.anchors.release(old.shape)
 	}
 }
 
@@ -133,23 +128,25 @@ func (m *Memory) first(s sleeper) (first sleeper, ok bool) {
 	return first, ok
 }
 
-// groups returns, of the classes that ask for the same, the first, for all whose
-// need is within room. It costs one step a group, and reads nothing that needs
-// more CPU.
-func (m *Memory) groups(room resource.Amount) iter.Seq[sleeper] {
+// groups returns, of the classes that ask for the same, the first, for all that
+// hang at one of the anchors and whose need is within room. It costs one step a
+// group, and reads nothing that needs more CPU.
+func (m *Memory) groups(room resource.Amount, anchors []string) iter.Seq[sleeper] {
 	return func(yield func(sleeper) bool) {
 		rows := m.asleep.Iter()
 		defer rows.Release()
-		for more := rows.First(); more; {
-			s := rows.Item()
-			if s.need.CPU > room.CPU {
-				return
-			}
-			if _, fits := s.need.Fits(room); fits && !yield(s) {
-				return
-			}
-			if more = rows.Next(); more && rows.Item().compareDemand(s) == 0 {
-				more = rows.Seek(s.end())
+		for _, anchor := range anchors {
+			for more := rows.Seek((sleeper{anchor: anchor}).begin()); more; {
+				s := rows.Item()
+				if s.anchor != anchor || s.need.CPU > room.CPU {
+					break
+				}
+				if _, fits := s.need.Fits(room); fits && !yield(s) {
+					return
+				}
+				if more = rows.Next(); more && rows.Item().compareDemand(s) == 0 {
+					more = rows.Seek(s.end())
+				}
 			}
 		}
 	}

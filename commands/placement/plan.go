@@ -41,9 +41,9 @@ func Plan(previous Memory, in Input) ([]Binding, Memory) {
 		previous = Memory{}
 	}
 	p.memory = previous.fork()
-	room := p.lookAtWorkers(previous)
-	p.lookAtArrivals(previous, room)
-	for s := range p.memory.groups(room) {
+	room, anchors := p.lookAtWorkers(previous)
+	p.lookAtArrivals(previous, room, anchors)
+	for s := range p.memory.groups(room, anchors) {
 		p.turn = append(p.turn, s)
 	}
 	heap.Init(&p.turn)
@@ -60,10 +60,11 @@ func outgrown(m Memory) bool {
 }
 
 // lookAtWorkers fills nodes with those that had room and those that have gained,
-// and returns the most room there is on one that has gained, in each dimension
-// by itself: what needs more can't be woken. What a worker has given back by
-// using less is no event, so when telemetry has moved every worker is looked at.
-func (p *planner) lookAtWorkers(previous Memory) (room resource.Amount) {
+// and returns what those that have gained can wake: the most room there is on one
+// of them, in each dimension by itself, and the anchors they offer. What a worker
+// has given back by using less is no event, so when telemetry has moved every
+// worker is looked at.
+func (p *planner) lookAtWorkers(previous Memory) (room resource.Amount, anchors []string) {
 	after := previous.position
 	if reportedOffset(p.in.Telemetry) != previous.reported {
 		after = 0
@@ -75,6 +76,7 @@ func (p *planner) lookAtWorkers(previous Memory) (room resource.Amount) {
 	for n := range p.in.Cluster.Gained(after) {
 		gained[n.ID] = true
 	}
+	var waking []*Node
 	candidates := slices.Clone(previous.open)
 	for w := range gained {
 		candidates = append(candidates, w)
@@ -92,24 +94,25 @@ func (p *planner) lookAtWorkers(previous Memory) (room resource.Amount) {
 		p.nodes = append(p.nodes, node)
 		if previous.full || gained[w] {
 			room = room.Max(node.Free)
+			waking = append(waking, &node)
 		}
 	}
 	p.roomy = len(p.nodes)
-	return room
+	return room, offered(waking)
 }
 
 // lookAtArrivals makes the classes that have arrivals known, and lines up the
 // groups of those that room doesn't wake anyway: one that had no job until now
 // was never tried on the workers that had room all the time.
-func (p *planner) lookAtArrivals(previous Memory, room resource.Amount) {
+func (p *planner) lookAtArrivals(previous Memory, room resource.Amount, anchors []string) {
 	for c := range p.in.Queue.Arrived(previous.position) {
 		first, ok := p.draw(c.Origin).head()
 		if !ok {
 			continue
 		}
-		s := sleeperOf(c, first)
-		p.memory.put(s)
-		if _, woken := s.need.Fits(room); !woken {
+		s := p.memory.put(sleeperOf(c, first))
+		_, fits := s.need.Fits(room)
+		if _, offered := slices.BinarySearch(anchors, s.anchor); !fits || !offered {
 			p.turn = append(p.turn, s)
 		}
 	}
