@@ -50,7 +50,7 @@ func (w *watch) look(world *projections.World, heard Heard, now int64) work {
 	found := work{next: never}
 	w.lookAtLeases(&found, world, heard, now)
 	lookAtStranded(&found, world, heard, now)
-	w.lookAtLimits(&found, world, now)
+	w.lookAtLimits(&found, world, heard, now)
 	lookAtDelays(&found, world, now)
 	return found
 }
@@ -126,20 +126,42 @@ func lookAtStranded(found *work, world *projections.World, heard Heard, now int6
 }
 
 // lookAtLimits finds attempts whose workers should have ended them by now. The
-// worker watches the limit itself; this is for one that can't tell.
-func (w *watch) lookAtLimits(found *work, world *projections.World, now int64) {
+// worker watches the limit itself; this is for one that can't tell. A cut within
+// the tolerance changes nothing: only time in which the worker is heard counts.
+func (w *watch) lookAtLimits(found *work, world *projections.World, heard Heard, now int64) {
 	for a := range world.Cluster.Expiring() {
 		at, _ := a.Expires()
-		at = max(at+int64(overdue), w.since+w.tolerance)
-		if at > now {
-			found.later(at)
+		due := max(at+int64(overdue), w.since+w.tolerance)
+		if due > now {
+			found.later(due)
 			return
+		}
+		r, known := world.Workers.Get(a.Node)
+		if known && r.Status != worker.Connected {
+			continue // until it is back, or lost
+		}
+		if known && !w.couldTell(found, heard, r, now) {
+			continue
 		}
 		if len(found.expired) == maxBatch {
 			return
 		}
 		found.expired = append(found.expired, commands.Expiry{Job: a.Job, Expire: job.Expire{Attempt: a.Attempt}})
 	}
+}
+
+// couldTell reports whether a connected worker has had the time to tell what it
+// owes: it has been back for long enough, and it is not silent now.
+func (w *watch) couldTell(found *work, heard Heard, r *workers.Worker, now int64) bool {
+	if back := max(r.Since, w.since) + int64(overdue); back > now {
+		found.later(back)
+		return false
+	}
+	if now-lastHeard(heard, r) < int64(overdue) {
+		return true
+	}
+	found.later(now + int64(overdue)) // by then it is heard, or its session has ended
+	return false
 }
 
 // lookAtDelays finds jobs whose next attempt is due.
