@@ -42,6 +42,9 @@ func (w *World) jobSubmitted(r *eventstore.Record) Verdict {
 	}
 	w.Jobs.Add(j, s.namespace, jobs.Limit{Time: s.timeLimit, Grace: s.grace})
 	w.Queue.Arrive(r.Position, entry(&j))
+	if s.sealed {
+		w.Secrets.Seal(i)
+	}
 	return Applied
 }
 
@@ -209,6 +212,7 @@ func (w *World) end(j *jobs.Job, status job.Status, r *eventstore.Record) {
 	before := j.Status
 	j.Status, j.Last, j.Finished = status, r.Position, r.Time
 	w.Jobs.Set(j, before)
+	w.Secrets.End(j.ID, r.Position, r.Time)
 	w.Jobs.Trim(int(w.Settings.KeptFinished))
 }
 

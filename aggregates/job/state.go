@@ -26,6 +26,8 @@ type State struct {
 	TimeLimit       time.Duration
 	Signal          string        // to stop it with
 	Grace           time.Duration // between Signal and KILL
+	Sealed          bool          // it has secrets of its own
+	Shredded        bool          // which can't be read any more
 
 	policy       policy
 	cancelReason string
@@ -52,7 +54,8 @@ type attempt struct {
 	number  uint32
 	worker  string
 	end     end
-	refused uint8 // refusals recorded, a bit a cause
+	refused uint8  // refusals recorded, a bit a cause
+	read    string // the stored secrets its worker was given
 }
 
 // end is how an attempt ended.
@@ -113,6 +116,10 @@ func Evolve(s State, m proto.Message) State {
 		s.requeued(e)
 	case *eventv1.ResultRefused:
 		s.resultRefused(e)
+	case *eventv1.SecretRead:
+		s.newest.read = uses(e.GetSecrets())
+	case *eventv1.JobSecretsShredded:
+		s.Shredded = true
 	}
 	return s
 }
@@ -120,7 +127,7 @@ func Evolve(s State, m proto.Message) State {
 func (s *State) submitted(e *eventv1.JobSubmitted) {
 	s.Status = Pending
 	s.Name, s.Namespace = e.GetName(), e.GetNamespace()
-	s.Exclusive, s.Steps = e.GetExclusive(), e.GetSteps()
+	s.Exclusive, s.Steps, s.Sealed = e.GetExclusive(), e.GetSteps(), e.GetSealed()
 	s.TimeLimit = time.Duration(e.GetTimeLimitNs())
 	s.policy = policy{
 		most: e.GetRetries().GetMax(), on: e.GetRetries().GetOn(), backoff: time.Duration(e.GetRetries().GetBackoffNs()),
