@@ -229,8 +229,10 @@ func (w *World) takeOut(j *jobs.Job, at eventstore.Position) {
 	j.Backoff, j.Due = false, 0
 }
 
-// freezeJob stops a job that has not ended where it is.
+// freezeJob stops a job that has not ended where it is. Its own secrets stay: that
+// they were shredded would not be seen.
 func (w *World) freezeJob(i id.ID) {
+	w.Secrets.Forget(i)
 	j, ok := w.Jobs.ByID(i)
 	if !ok || j.Status.Terminal() {
 		return

@@ -110,7 +110,14 @@ func (s *Secrets) Shred(job id.ID) bool {
 	if ok && where == 0 {
 		return false
 	}
+	s.Forget(job)
+	return true
+}
+
+// Forget lets a job's own secrets stay for ever: its stream says no more. Only the
+// World calls it.
+func (s *Secrets) Forget(job id.ID) {
+	where, _ := s.sealed.Get(job)
 	s.sealed.Delete(job)
 	s.ended.Delete(where)
-	return true
 }
