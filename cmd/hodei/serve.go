@@ -179,7 +179,7 @@ func (p *parts) open(ctx context.Context) (err error) {
 	}
 	p.logger.Debug("event log opened", "head", report.Head, "clean", report.Clean, "took", report.Took)
 	p.runner = projections.NewRunner(p.store, projections.RunnerConfig{Logger: p.logger})
-	p.commands = commands.New(commands.Config{Store: p.store, Applied: p.runner.WaitFor, Admit: p.runner.Admit, Clock: p.store.Now})
+	p.commands = commands.New(commands.Config{Store: p.store, Keys: p.keys, Applied: p.runner.WaitFor, Admit: p.runner.Admit, Clock: p.store.Now})
 	if p.logs, err = joblog.Open(filepath.Join(p.config.Data, "logs"), joblog.Options{Logger: p.logger}); err != nil {
 		return &exitError{code: exitRefused, err: err, help: "another folder: --data DIR"}
 	}
@@ -229,6 +229,11 @@ func (p *parts) prepare(ctx context.Context) error {
 		return p.store.Err()
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+	if idle, err := p.commands.SweepKeys(ctx, p.runner.World().Secrets.Sealed); err != nil {
+		return err
+	} else if idle > 0 {
+		p.logger.Info("keys that nothing needs were dropped", "keys", idle)
 	}
 	server, err := p.serverID(ctx)
 	if err != nil {
