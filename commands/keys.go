@@ -82,11 +82,11 @@ func refusedForGood(err error) bool {
 // What a sealed text belongs to: it can't be opened for anything else. The parts
 // have no NUL.
 func belongsToJob(namespace string, i id.ID, variable string) []byte {
-	return []byte("hodei job secret\x00" + namespace + "\x00" + i.String() + "\x00" + variable)
+	return []byte("a job's secret\x00" + namespace + "\x00" + i.String() + "\x00" + variable)
 }
 
 func belongsToSecret(namespace, name string, version uint32) []byte {
-	return fmt.Appendf(nil, "hodei stored secret\x00%s\x00%s\x00%d", namespace, name, version)
+	return fmt.Appendf(nil, "a stored secret\x00%s\x00%s\x00%d", namespace, name, version)
 }
 
 // dropKeys drops keys that nothing needs. What can't be dropped now is at the

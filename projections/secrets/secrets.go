@@ -58,14 +58,17 @@ func (s *Secrets) Get(namespace, name string) (Secret, bool) {
 
 // All returns the stored secrets of a namespace by name, or those of all
 // namespaces, by namespace and name.
-func (s *Secrets) All(namespace string) iter.Seq[Secret] {
+func (s *Secrets) All(namespace string) iter.Seq[Secret] { return s.After(namespace, "") }
+
+// After is All from the one after namespace/name on.
+func (s *Secrets) After(namespace, after string) iter.Seq[Secret] {
 	prefix := ""
 	if namespace != "" {
 		prefix = key(namespace, "")
 	}
 	return func(yield func(Secret) bool) {
-		s.stored.Ascend(prefix, func(k string, secret Secret) bool {
-			return strings.HasPrefix(k, prefix) && yield(secret)
+		s.stored.Ascend(max(prefix, after), func(k string, secret Secret) bool {
+			return k == after || strings.HasPrefix(k, prefix) && yield(secret)
 		})
 	}
 }

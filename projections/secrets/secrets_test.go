@@ -35,6 +35,13 @@ func TestStoredSecretsAreListedByNamespace(t *testing.T) {
 			t.Errorf("%q: %q, want %q", row.namespace, got, row.want)
 		}
 	}
+	var rest []string
+	for row := range s.After("", "web-2/c") {
+		rest = append(rest, row.Name)
+	}
+	if !slices.Equal(rest, []string{"a", "b"}) {
+		t.Errorf("after web-2/c there are %q", rest)
+	}
 	if got, ok := s.Get("web", "a"); !ok || got.Version != 1 {
 		t.Errorf("the source of a fork shows %+v", got)
 	}
