@@ -40,6 +40,7 @@ func (a *app) cmdRun() *cobra.Command {
 		Use: "run [flags] -- CMD ARG…", Short: "Run a job, follow its output, exit as it did",
 		Example: `  hodei run -- make test
   hodei run --cpu 2 --memory 2Gi --requires gpu=a10 -- ./train.sh
+  hodei run --secret-from DB_PASSWORD=db-password -- ./deploy.sh
   hodei run -f job.yaml --detach`,
 		Long: `The job's output is on standard output, byte by byte in a pipe; what becomes of
 the job is told on standard error. The first Ctrl-C cancels the job and goes on

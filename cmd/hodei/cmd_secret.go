@@ -21,7 +21,7 @@ import (
 
 func (a *app) cmdSecret() *cobra.Command {
 	return parent("secret", "Set, list and delete stored secrets; a value is never shown", `  hodei secret set db-password
-  hodei run --secret-from DB_PASSWORD=db-password -- ./deploy`,
+  hodei secret list`,
 		a.cmdSecretSet(), a.cmdSecretList(), a.cmdSecretDelete())
 }
 
@@ -37,7 +37,7 @@ keyboard, without the newline at its end. Jobs that name no version get the
 newest there is when they are given to a worker.`,
 		Args: nameAlone,
 		RunE: func(c *cobra.Command, args []string) error {
-			value, err := a.secretValue(args[0], file)
+			value, err := a.secretValue(c.Context(), args[0], file)
 			if err != nil {
 				return err
 			}
@@ -59,7 +59,7 @@ func nameAlone(c *cobra.Command, args []string) error {
 }
 
 // secretValue takes a value from where the user has it.
-func (a *app) secretValue(name, file string) ([]byte, error) {
+func (a *app) secretValue(ctx context.Context, name, file string) ([]byte, error) {
 	if file != "" {
 		value, from, err := readFile(file)
 		if err != nil {
@@ -67,11 +67,16 @@ func (a *app) secretValue(name, file string) ([]byte, error) {
 		}
 		return value, nil
 	}
-	value, asked, err := term.ReadHidden(os.Stdin, func() { a.note("value of %s, which is not shown:", name) })
+	ctx, stop := untilInterrupted(ctx)
+	defer stop()
+	value, asked, err := term.ReadHidden(ctx, os.Stdin, func() { a.note("value of %s, which is not shown:", name) })
 	if !asked && err == nil {
 		value, _, err = readFile("-")
 	}
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
 		return nil, usage("cannot read the secret: %s", reason(err))
 	}
 	value = bytes.TrimSuffix(value, []byte("\n"))

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // canaries are secrets of one test run, which must be found nowhere.
@@ -60,6 +63,7 @@ func (c canaries) hashes() (text string) {
 // kill -9 of the server. Afterwards it is in no file of the server and the agent,
 // no log, no answer, and no process.
 func TestASecretIsNowhereToBeSeen(t *testing.T) {
+	t.Parallel()
 	requires(t, "sha256sum")
 	c := startCluster(t, "--log-level", "debug")
 	secret := newCanaries()
@@ -149,4 +153,50 @@ func (c canaries) absentFrom(t *testing.T, dir string) {
 		t.Errorf("%d files were looked at, %v", files, err)
 	}
 	t.Logf("%d files, %d bytes looked at", files, bytes)
+}
+
+// On a terminal a value is asked for and not shown, and Ctrl-C leaves the terminal
+// as it was.
+func TestASecretIsTypedUnseen(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	echoes := func(x *terminal) bool {
+		t.Helper()
+		state, err := unix.IoctlGetTermios(int(x.master.Fd()), unix.TCGETS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return state.Lflag&unix.ECHO != 0
+	}
+	hidden := func(x *terminal) {
+		t.Helper()
+		x.until("value of db, which is not shown:")
+		eventually(t, commandLimit, func() error {
+			if echoes(x) {
+				return errors.New("what is typed is shown")
+			}
+			return nil
+		})
+	}
+	x := c.onTerminal(nil, "secret", "set", "db")
+	hidden(x)
+	if _, err := x.master.WriteString("hunter2\n"); err != nil {
+		t.Fatal(err)
+	}
+	x.until("db set, version 1")
+	if strings.Contains(x.shown(), "hunter2") || !echoes(x) {
+		t.Errorf("it is shown, or nothing is any more: %q", x.shown())
+	}
+	x = c.onTerminal(nil, "secret", "set", "db")
+	hidden(x)
+	x.interrupt()
+	eventually(t, commandLimit, func() error {
+		if !echoes(x) {
+			return errors.New("the terminal shows nothing any more")
+		}
+		return nil
+	})
+	if code := x.end(); code != exitInterrupted {
+		t.Errorf("it ends with %d", code)
+	}
 }
