@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hodei-jobs/hodei/aggregates/event"
@@ -141,17 +142,14 @@ func (s *Service) digestKey(ctx context.Context) (keyring.DataKey, error) {
 // SweepKeys drops the data keys that nothing needs: of submissions and secrets
 // that were never recorded because the server died in between, and of deleted
 // secrets. sealed tells of a job whether its own secrets are still needed; jobs it
-// doesn't know are looked up. It must be called while no other command is given,
-// and returns how many keys were dropped.
+// doesn't know are looked up. What can't be looked up keeps its key. It must be
+// called while no other command is given, and returns how many keys were dropped.
 func (s *Service) SweepKeys(ctx context.Context, sealed func(id.ID) bool) (int, error) {
 	var idle []string
-	for prefix, needed := range map[string]func(context.Context, string) (bool, error){
-		jobKeys: func(ctx context.Context, rest string) (bool, error) {
+	for prefix, needed := range map[string]func(context.Context, string) bool{
+		jobKeys: func(ctx context.Context, rest string) bool {
 			i, err := id.Parse(rest)
-			if err != nil || sealed(i) {
-				return true, nil
-			}
-			return s.jobNeedsKey(ctx, i)
+			return err != nil || sealed(i) || s.jobNeedsKey(ctx, i)
 		},
 		secretKeys: s.secretNeedsKey,
 	} {
@@ -160,39 +158,35 @@ func (s *Service) SweepKeys(ctx context.Context, sealed func(id.ID) bool) (int, 
 			return 0, keyFault(err)
 		}
 		for _, name := range names {
-			if need, err := needed(ctx, strings.TrimPrefix(name, prefix)); err != nil {
-				return 0, storeFault(err)
-			} else if !need {
+			if !needed(ctx, strings.TrimPrefix(name, prefix)) {
 				idle = append(idle, name)
 			}
 		}
 	}
-	return len(idle), s.dropKeys(ctx, idle)
+	if err := s.dropKeys(ctx, idle); err != nil {
+		return 0, err
+	}
+	return len(idle), nil
 }
 
 // jobNeedsKey looks a job up in its own stream.
-func (s *Service) jobNeedsKey(ctx context.Context, i id.ID) (bool, error) {
+func (s *Service) jobNeedsKey(ctx context.Context, i id.ID) bool {
 	state, _, err := s.LoadJob(ctx, i)
-	if fault.KindOf(err) == fault.NotFound {
-		return false, nil
+	if err != nil {
+		return fault.KindOf(err) != fault.NotFound
 	}
-	return err != nil || !state.Shredded, err
+	return !state.Shredded
 }
 
 // secretNeedsKey looks a stored secret's version up by its key: namespace, name
 // and random digits.
-func (s *Service) secretNeedsKey(ctx context.Context, rest string) (bool, error) {
+func (s *Service) secretNeedsKey(ctx context.Context, rest string) bool {
 	parts := strings.Split(rest, "/")
 	if len(parts) != 3 {
-		return true, nil
+		return true
 	}
 	state, err := s.secretState(ctx, parts[0], parts[1])
-	for _, v := range state.Versions {
-		if v.KeyID == secretKeys+rest {
-			return true, nil
-		}
-	}
-	return err != nil, err
+	return err != nil || slices.ContainsFunc(state.Versions, func(v secret.Version) bool { return v.KeyID == secretKeys+rest })
 }
 
 // secretState returns a stored secret as its stream has it now.

@@ -110,3 +110,21 @@ func TestKilledBetweenKeyAndEvent(t *testing.T) {
 		})
 	}
 }
+
+// What can't be read in the log keeps its key, and does not keep a server from
+// its start.
+func TestWhatCannotBeLookedUpKeepsItsKey(t *testing.T) {
+	v := newVault(t)
+	i := v.submitted(sealed)
+	v.set("db", "x")
+	for _, stream := range []string{event.JobStream(i), event.SecretStream("default", "db")} {
+		u := &unit{s: v.s}
+		u.batches = []eventstore.Batch{{Stream: eventstore.StreamID(stream), Expect: eventstore.Any, Events: []eventstore.Event{{Type: "JobStarted", Data: []byte{0xff}}}}}
+		if r := v.s.send(t.Context(), []eventstore.Append{u.append()})[0]; r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	}
+	if n, err := v.on(v.store).SweepKeys(t.Context(), func(id.ID) bool { return false }); n != 0 || err != nil {
+		t.Errorf("%d keys were dropped, %v", n, err)
+	}
+}

@@ -230,9 +230,10 @@ func (p *parts) prepare(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if idle, err := p.commands.SweepKeys(ctx, p.runner.World().Secrets.Sealed); err != nil {
-		return err
-	} else if idle > 0 {
+	switch idle, err := p.commands.SweepKeys(ctx, p.runner.World().Secrets.Sealed); {
+	case err != nil:
+		p.logger.Warn("keys that nothing needs were not dropped; the next start tries again", "error", err)
+	case idle > 0:
 		p.logger.Info("keys that nothing needs were dropped", "keys", idle)
 	}
 	server, err := p.serverID(ctx)
