@@ -39,11 +39,15 @@ var listed = map[string]access{
 	"GET /v1/workers":           {role: token.Viewer},
 	"GET /v1/workers/{id}":      {role: token.Viewer},
 	"GET /v1/events":            {role: token.Viewer, all: true},
+	"GET /v1/secrets":           {role: token.Submitter},
+	"PUT /v1/secrets/{name}":    {role: token.Operator},
+	"DELETE /v1/secrets/{name}": {role: token.Operator},
 }
 
 // bodies are what is sent to the routes that take one.
 var bodies = map[string]string{
 	"POST /v1/jobs": `{"command":"true"}`, "POST /v1/jobs:batch": `{"jobs":[{"command":"true"}]}`, "POST /v1/jobs/{id}/cancel": `{}`,
+	"PUT /v1/secrets/{name}": `{"value":"x"}`,
 }
 
 func operations(item *huma.PathItem) map[string]*huma.Operation {
@@ -116,6 +120,8 @@ func TestEveryRouteAsksForItsRole(t *testing.T) {
 	s := newSite(t)
 	j := s.submit(s.client(s.token(token.AllNamespaces, token.Admin)), `{"command":"true"}`)
 	w := s.worker("atlas")
+	s.secret("default", "db", "x")
+	s.secret("web", "db", "x")
 	callers := s.callers()
 	for _, route := range routes(s.document) {
 		need, ok := listed[route]
@@ -128,7 +134,7 @@ func TestEveryRouteAsksForItsRole(t *testing.T) {
 		if strings.Contains(path, "workers") {
 			name = w
 		}
-		path = strings.ReplaceAll(path, "{id}", name)
+		path = strings.NewReplacer("{id}", name, "{name}", "db").Replace(path)
 		for _, c := range callers {
 			before, _ := s.store.Wait()
 			status, kind, body := s.request(method, path, c.plain, bodies[route])

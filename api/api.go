@@ -73,6 +73,7 @@ func New(c Config, stop <-chan struct{}) (http.Handler, *huma.OpenAPI) {
 	s.logs(api)
 	s.queue(api)
 	s.workers(api)
+	s.secrets(api)
 	s.events(api)
 	s.documentation(e, api)
 	return e, api.OpenAPI()

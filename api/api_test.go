@@ -29,6 +29,7 @@ import (
 	"github.com/hodei-jobs/hodei/commands"
 	"github.com/hodei-jobs/hodei/eventstore"
 	"github.com/hodei-jobs/hodei/eventstore/embedded"
+	"github.com/hodei-jobs/hodei/eventstore/keyring"
 	"github.com/hodei-jobs/hodei/projections"
 	"github.com/hodei-jobs/hodei/projections/joblog"
 	"github.com/hodei-jobs/hodei/projections/telemetry"
@@ -92,7 +93,11 @@ func newSite(t testing.TB) *site {
 	if s.logs, err = joblog.Open(filepath.Join(dir, "logs"), joblog.Options{Logger: quiet, Archive: &s.kept}); err != nil {
 		t.Fatal(err)
 	}
-	s.commands = commands.New(commands.Config{Store: store, Applied: s.runner.WaitFor, Admit: s.runner.Admit, Clock: store.Now})
+	keys, err := keyring.OpenFile(filepath.Join(dir, "keyring"), filepath.Join(dir, "key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.commands = commands.New(commands.Config{Store: store, Keys: keys, Applied: s.runner.WaitFor, Admit: s.runner.Admit, Clock: store.Now})
 	hub := watch.New(store, func() (eventstore.Position, <-chan struct{}) {
 		w, next := s.runner.Wait()
 		return w.Position, next
@@ -114,7 +119,7 @@ func newSite(t testing.TB) *site {
 		cancel()
 		<-running
 		<-watching
-		if err := errors.Join(s.logs.Close(), store.Close()); err != nil {
+		if err := errors.Join(s.logs.Close(), store.Close(), keys.Close()); err != nil {
 			t.Error(err)
 		}
 		if failed := s.failures.take(); len(failed) > 0 {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hodei-jobs/hodei/aggregates/event"
 	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
+	"github.com/hodei-jobs/hodei/aggregates/spec"
 	"github.com/hodei-jobs/hodei/api/sse"
 	"github.com/hodei-jobs/hodei/api/wire"
 	"github.com/hodei-jobs/hodei/eventstore"
@@ -95,18 +96,24 @@ func eventView(r *eventstore.Record) wire.Event {
 var inSnakeCase = protojson.MarshalOptions{UseProtoNames: true}
 
 // eventData is an event's content, with the same names as everywhere. A spec is
-// JSON in itself and shown as that.
+// JSON in itself and shown as that. What is sealed is not shown.
 func eventData(m proto.Message) json.RawMessage {
-	var spec []byte
-	if e, ok := m.(*eventv1.JobSubmitted); ok && json.Valid(e.GetSpec()) {
+	var asked []byte
+	switch e := m.(type) {
+	case *eventv1.JobSubmitted:
+		if !json.Valid(e.GetSpec()) {
+			break
+		}
 		bare := proto.CloneOf(e)
-		m, spec, bare.Spec = bare, bare.GetSpec(), nil
+		m, asked, bare.Spec = bare, spec.Shown(bare.GetSpec()), nil
+	case *eventv1.SecretSet:
+		m = &eventv1.SecretSet{Version: e.GetVersion(), KeyId: e.GetKeyId()}
 	}
 	b, err := inSnakeCase.Marshal(m)
 	if err != nil {
 		return json.RawMessage("{}")
 	}
-	if spec == nil {
+	if asked == nil {
 		return b
 	}
 	if len(b) > len("{}") {
@@ -114,7 +121,7 @@ func eventData(m proto.Message) json.RawMessage {
 	} else {
 		b = b[:1]
 	}
-	return append(append(append(b, `"spec":`...), spec...), '}')
+	return append(append(append(b, `"spec":`...), asked...), '}')
 }
 
 // message is the record's decoded event.

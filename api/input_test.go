@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hodei-jobs/hodei/aggregates/spec"
 	"github.com/hodei-jobs/hodei/aggregates/token"
 	"github.com/hodei-jobs/hodei/api/wire"
 )
@@ -28,10 +29,44 @@ func TestWrongInputIsNamedAndChangesNothing(t *testing.T) {
 	plain := s.token(token.AllNamespaces, token.Admin)
 	j := s.submit(s.client(plain), `{"command":"true"}`)
 	job := "/v1/jobs/" + j.ID
+	s.secret("default", "db", "x")
 	before, _ := s.store.Wait()
 	for _, row := range []bad{
 		{"an unknown field", "POST", "/v1/jobs", `{"command":"true","retrys":1}`, 422, "retrys", nil},
-		{"secrets, which there are none yet", "POST", "/v1/jobs", `{"command":"true","secrets":{"A":"b"}}`, 422, "secrets", nil},
+		{"secrets that are a list", "POST", "/v1/jobs", `{"command":"true","secrets":["canary"]}`, 422, "secrets", nil},
+		{"a secret that is a number", "POST", "/v1/jobs", `{"command":"true","secrets":{"A":4711}}`, 422, "secrets.A", nil},
+		{"a secret that is empty", "POST", "/v1/jobs", `{"command":"true","secrets":{"A":""}}`, 422, "secrets.A", nil},
+		{"a secret with a NUL", "POST", "/v1/jobs", `{"command":"true","secrets":{"A":"canary\u0000"}}`, 422, "secrets.A", nil},
+		{"a secret that is too long", "POST", "/v1/jobs", `{"command":"true","secrets":{"A":"` + strings.Repeat("canary", spec.MaxSecretValue/6+1) + `"}}`, 422, "secrets.A", nil},
+		{"a secret that is also in env", "POST", "/v1/jobs", `{"command":"true","env":{"A":"x"},"secrets":{"A":"canary"}}`, 422, "secrets.A", nil},
+		{"a secret that is sealed already", "POST", "/v1/jobs", `{"command":"true","secrets":{"A":{"sealed":"canary","key":"job/x"}}}`, 422, "secrets.A", nil},
+		{"a stored secret that there is not", "POST", "/v1/jobs", `{"command":"true","secrets":{"A":{"from":"none"}}}`, 404, "secrets.A.from", nil},
+		{"a stored secret's version that there is not", "POST", "/v1/jobs", `{"command":"true","secrets":{"A":{"from":"db","version":2}}}`, 404, "secrets.A.from", nil},
+		{"a stored secret of another namespace", "POST", "/v1/jobs", `{"command":"true","namespace":"web","secrets":{"A":{"from":"db"}}}`, 404, "secrets.A.from", nil},
+
+		{"no value", "PUT", "/v1/secrets/db", `{}`, 422, "body", nil},
+		{"two values", "PUT", "/v1/secrets/db", `{"value":"canary","base64":"Y2FuYXJ5"}`, 422, "body", nil},
+		{"an unknown field of a value", "PUT", "/v1/secrets/db", `{"canary":"x"}`, 422, "body", nil},
+		{"a value that is a number", "PUT", "/v1/secrets/db", `{"value":4711}`, 422, "body.value", nil},
+		{"a value that is null", "PUT", "/v1/secrets/db", `{"value":null}`, 422, "body.value", nil},
+		{"a value that is empty", "PUT", "/v1/secrets/db", `{"value":""}`, 422, "value", nil},
+		{"a value with a NUL", "PUT", "/v1/secrets/db", `{"base64":"Y2FuYXJ5AA=="}`, 422, "value", nil},
+		{"a value that is no base64", "PUT", "/v1/secrets/db", `{"base64":"canary!"}`, 422, "body.base64", nil},
+		{"a value that is too long", "PUT", "/v1/secrets/db", `{"value":"` + strings.Repeat("x", spec.MaxSecretValue+1) + `"}`, 422, "value", nil},
+		{"a value that is a text", "PUT", "/v1/secrets/db", `canary`, 422, "body", nil},
+		{"a value that is a list", "PUT", "/v1/secrets/db", `["canary"]`, 422, "body", nil},
+		{"a value that is nothing", "PUT", "/v1/secrets/db", ``, 400, "body", nil},
+		{"a value that is a form", "PUT", "/v1/secrets/db", `value=canary`, 415, "header.Content-Type", []string{"Content-Type", "application/x-www-form-urlencoded"}},
+		{"a value of 2 MB", "PUT", "/v1/secrets/db", `{"value":"` + strings.Repeat("x", 2<<20) + `"}`, 413, "body", nil},
+		{"a secret's name that can't be", "PUT", "/v1/secrets/a%20b", `{"value":"x"}`, 422, "name", nil},
+		{"a secret's name with a path", "PUT", "/v1/secrets/..%2fx", `{"value":"x"}`, 422, "name", nil},
+		{"a secret's name without end", "PUT", "/v1/secrets/" + strings.Repeat("a", 57), `{"value":"x"}`, 422, "name", nil},
+		{"a secret in a namespace that there is not", "PUT", "/v1/secrets/db?namespace=nowhere", `{"value":"x"}`, 404, "namespace", nil},
+		{"a secret in a namespace that can't be", "PUT", "/v1/secrets/db?namespace=..", `{"value":"x"}`, 422, "namespace", nil},
+		{"an unknown secret to delete", "DELETE", "/v1/secrets/none", ``, 404, "", nil},
+		{"a secret to delete whose name can't be", "DELETE", "/v1/secrets/a%20b", ``, 404, "", nil},
+		{"a bad cursor of secrets", "GET", "/v1/secrets?cursor=x", ``, 422, "query.cursor", nil},
+		{"a secret to read", "GET", "/v1/secrets/db", ``, 405, "", nil},
 		{"a bad label", "POST", "/v1/jobs", `{"command":"true","labels":{"bad label!":"x"}}`, 422, `labels["bad label!"]`, nil},
 		{"a negative memory", "POST", "/v1/jobs", `{"command":"true","resources":{"memory":"-1Mi"}}`, 422, "resources.memory", nil},
 		{"a memory that is a number", "POST", "/v1/jobs", `{"command":"true","resources":{"memory":5}}`, 422, "resources.memory", nil},
@@ -113,6 +148,9 @@ func TestWrongInputIsNamedAndChangesNothing(t *testing.T) {
 			t.Errorf("%s: says %.300s", row.name, body)
 		}
 		checkLeaks(t, row.name, string(body))
+		if text := string(body); strings.Contains(text, "canary") || strings.Contains(text, "4711") {
+			t.Errorf("%s: shows a secret: %.300s", row.name, text)
+		}
 	}
 	if after, _ := s.store.Wait(); after != before {
 		t.Errorf("%d events were recorded", after-before)

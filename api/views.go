@@ -12,6 +12,7 @@ import (
 	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
 	"github.com/hodei-jobs/hodei/aggregates/id"
 	"github.com/hodei-jobs/hodei/aggregates/job"
+	"github.com/hodei-jobs/hodei/aggregates/spec"
 	"github.com/hodei-jobs/hodei/api/wire"
 	"github.com/hodei-jobs/hodei/eventstore"
 	"github.com/hodei-jobs/hodei/projections"
@@ -163,7 +164,7 @@ func (s *server) story(ctx context.Context, w *projections.World, j *jobs.Job) (
 func tell(v *wire.Job, m proto.Message, r *eventstore.Record) {
 	switch e := m.(type) {
 	case *eventv1.JobSubmitted:
-		v.Name, v.Namespace, v.Priority, v.Spec, v.Submitted = e.GetName(), e.GetNamespace(), e.GetPriority(), e.GetSpec(), r.When()
+		v.Name, v.Namespace, v.Priority, v.Spec, v.Submitted = e.GetName(), e.GetNamespace(), e.GetPriority(), spec.Shown(e.GetSpec()), r.When()
 	case *eventv1.JobBound:
 		v.Worker, v.Steps, v.Started = e.GetWorkerId(), nil, nil
 	case *eventv1.JobStarted:

@@ -29,6 +29,7 @@ import (
 	"github.com/hodei-jobs/hodei/aggregates/idempotency"
 	"github.com/hodei-jobs/hodei/aggregates/job"
 	"github.com/hodei-jobs/hodei/aggregates/namespace"
+	"github.com/hodei-jobs/hodei/aggregates/secret"
 	"github.com/hodei-jobs/hodei/aggregates/settings"
 	"github.com/hodei-jobs/hodei/aggregates/token"
 	"github.com/hodei-jobs/hodei/aggregates/worker"
@@ -44,6 +45,10 @@ const (
 // Config says what the commands work with.
 type Config struct {
 	Store eventstore.Store // required
+
+	// Keys is where the data keys of secrets are. Nil means that what has secrets
+	// is refused.
+	Keys Keys
 
 	// Applied waits until this server's read models include the position. Nil
 	// means that commands answer as soon as their events are durable.
@@ -73,6 +78,7 @@ type Caller struct {
 // Service executes commands.
 type Service struct {
 	store   eventstore.Store
+	keyring Keys
 	applied func(context.Context, eventstore.Position) error
 	admit   func(context.Context) error
 	clock   func() time.Time
@@ -83,13 +89,17 @@ type Service struct {
 	workers    *states[worker.State]
 	tokens     *states[token.State]
 	namespaces *states[namespace.State]
+	secrets    *states[secret.State]
 	settings   *states[settings.State]
 	keys       *states[idempotency.State]
 }
 
 // New returns a service that works on c.Store.
 func New(c Config) *Service {
-	s := &Service{store: c.Store, applied: c.Applied, admit: c.Admit, clock: c.Clock, random: c.Random}
+	s := &Service{store: c.Store, keyring: c.Keys, applied: c.Applied, admit: c.Admit, clock: c.Clock, random: c.Random}
+	if s.keyring == nil {
+		s.keyring = noKeys{}
+	}
 	if s.applied == nil {
 		s.applied = func(context.Context, eventstore.Position) error { return nil }
 	}
@@ -110,6 +120,7 @@ func New(c Config) *Service {
 	s.workers = newStates(smallCacheStates, worker.Evolve, nil)
 	s.tokens = newStates(smallCacheStates, token.Evolve, nil)
 	s.namespaces = newStates(smallCacheStates, namespace.Evolve, nil)
+	s.secrets = newStates(smallCacheStates, secret.Evolve, nil)
 	s.settings = newStates(shards, settings.Evolve, nil)
 	s.keys = newStates(smallCacheStates, idempotency.Evolve, nil)
 	return s

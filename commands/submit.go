@@ -3,7 +3,6 @@ package commands
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"time"
 
@@ -39,8 +38,9 @@ type Submitted struct {
 func (s *Service) SubmitJobs(ctx context.Context, c Caller, submissions []Submission) []Submitted {
 	done := make([]Submitted, len(submissions))
 	builds := make([]build, len(submissions))
+	keys := s.newSealer(ctx, submissions)
 	for i := range submissions {
-		builds[i] = s.submission(&submissions[i], &done[i])
+		builds[i] = s.submission(keys, i, &submissions[i], &done[i])
 	}
 	for i, a := range s.writeEach(ctx, c, builds) {
 		switch {
@@ -50,23 +50,25 @@ func (s *Service) SubmitJobs(ctx context.Context, c Caller, submissions []Submis
 			done[i].Position = a.position
 		}
 	}
+	keys.tidy(ctx, done)
 	return done
 }
 
 // submission builds the append of a new job: its first event, and the use of its
 // key. A clash of the job's id is a conflict as any other, and each try takes a
-// new id.
-func (s *Service) submission(sub *Submission, done *Submitted) build {
+// new id, and a new data key if it has secrets of its own.
+func (s *Service) submission(keys *sealer, n int, sub *Submission, done *Submitted) build {
 	namespace := cmp.Or(sub.Spec.Namespace, spec.DefaultNamespace)
 	return func(ctx context.Context, u *unit) error {
 		*done = Submitted{}
-		if err := s.requireNamespace(ctx, namespace); err != nil {
+		if err := s.requireNamespace(ctx, "submit to", namespace); err != nil {
 			return err
 		}
-		i, err := s.NewID()
+		given, err := keys.next(ctx, n, &sub.Spec)
 		if err != nil {
 			return err
 		}
+		i := given.job
 		done.ID = i
 		if sub.Key != "" {
 			existing, err := s.useKey(ctx, u, sub, namespace, i)
@@ -77,8 +79,15 @@ func (s *Service) submission(sub *Submission, done *Submitted) build {
 				return s.existing(ctx, existing, done)
 			}
 		}
+		if err := s.requireSecrets(ctx, namespace, sub.Spec.Secrets); err != nil {
+			return err
+		}
+		sealed, err := given.seal(sub.Spec, namespace)
+		if err != nil {
+			return err
+		}
 		return create(ctx, u, s.jobs, jobStream(i), func(state job.State, _ mark) ([]proto.Message, error) {
-			return state.Decide(job.Submit{ID: i, Spec: sub.Spec})
+			return state.Decide(job.Submit{ID: i, Spec: sealed})
 		})
 	}
 }
@@ -91,8 +100,11 @@ func (s *Service) useKey(ctx context.Context, u *unit, sub *Submission, namespac
 			Location: "idempotency_key", Message: fmt.Sprintf("it has %d bytes, at most %d may be", len(sub.Key), idempotency.MaxKey),
 		})
 	}
-	digest := sha256.Sum256(sub.Spec.WithDefaults().Canonical())
-	use := idempotency.Use{JobIDs: []string{i.String()}, Digest: digest[:]}
+	digest, err := s.digest(ctx, sub.Spec)
+	if err != nil {
+		return 0, err
+	}
+	use := idempotency.Use{JobIDs: []string{i.String()}, Digest: digest}
 	stream := eventstore.StreamID(event.KeyStream(namespace, sub.Key))
 	state, err := decide(ctx, u, s.keys, stream, func(state idempotency.State, at mark) ([]proto.Message, error) {
 		use.Age = s.clock().Sub(time.Unix(0, at.time))
@@ -118,10 +130,10 @@ func (s *Service) existing(ctx context.Context, i id.ID, done *Submitted) error 
 	return nil
 }
 
-// requireNamespace returns why nothing can be submitted to a namespace, or nil.
+// requireNamespace returns why nothing can be put into a namespace, or nil.
 // Namespaces are never removed. What can't be a namespace's name is left to the
 // check of the spec, which says all that is wrong.
-func (s *Service) requireNamespace(ctx context.Context, name string) error {
+func (s *Service) requireNamespace(ctx context.Context, op, name string) error {
 	if spec.ValidNamespace(name) != nil {
 		return nil
 	}
@@ -131,7 +143,7 @@ func (s *Service) requireNamespace(ctx context.Context, name string) error {
 		return err
 	}
 	return &fault.Error{
-		Kind: fault.NotFound, Op: "submit to", Subject: "namespace " + event.Printable(name), Reason: "there is no such namespace",
+		Kind: fault.NotFound, Op: op, Subject: "namespace " + event.Printable(name), Reason: "there is no such namespace",
 		Help:   "leave the namespace out, or name one that there is",
 		Fields: []fault.Field{{Location: "namespace", Message: "there is no such namespace"}},
 	}

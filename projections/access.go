@@ -106,6 +106,7 @@ func encodeSettings(w *canonical.Writer, s *settings.State) {
 	w.Text(s.Policy)
 	w.Int(int64(s.ReconnectTolerance))
 	w.Int(int64(s.OrphanAfter))
+	w.Int(int64(s.SecretRetention))
 }
 
 func decodeSettings(r *canonical.Reader, s *settings.State) {
@@ -114,4 +115,5 @@ func decodeSettings(r *canonical.Reader, s *settings.State) {
 	s.Policy = r.Text()
 	s.ReconnectTolerance = time.Duration(r.Int())
 	s.OrphanAfter = time.Duration(r.Int())
+	s.SecretRetention = time.Duration(r.Int())
 }

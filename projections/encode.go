@@ -14,6 +14,7 @@ import (
 	"github.com/hodei-jobs/hodei/projections/cluster"
 	"github.com/hodei-jobs/hodei/projections/jobs"
 	"github.com/hodei-jobs/hodei/projections/queue"
+	"github.com/hodei-jobs/hodei/projections/secrets"
 	"github.com/hodei-jobs/hodei/projections/workers"
 )
 
@@ -36,6 +37,7 @@ func (w *World) Encode(to io.Writer) error {
 	})
 	w.Workers.Encode(c)
 	w.Access.Encode(c)
+	w.Secrets.Encode(c)
 	w.Queue.Encode(c)
 	w.Jobs.Encode(c)
 	w.Cluster.Encode(c)
@@ -63,6 +65,7 @@ func Decode(form []byte) (*World, error) {
 	}
 	w.Workers = workers.Decode(r)
 	w.Access = access.Decode(r)
+	w.Secrets = secrets.Decode(r)
 	waiting := queue.Decode(r)
 	w.Jobs = jobs.Decode(r)
 	w.Cluster = cluster.Decode(r, func(i id.ID) *cluster.Facts {

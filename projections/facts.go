@@ -38,6 +38,7 @@ type submission struct {
 	need            resource.Amount
 	priority        int32
 	exclusive       bool
+	sealed          bool // it has secrets of its own
 	timeLimit       int64
 	grace           int64
 }
@@ -89,6 +90,8 @@ func (d *decoder) submission(r *eventstore.Record) (submission, error) {
 			s.timeLimit = int64(v)
 		case n == 10 && t == protowire.BytesType:
 			return grace(&s.grace, b)
+		case n == 13 && t == protowire.VarintType:
+			s.sealed = v != 0
 		}
 		return nil
 	})
@@ -103,7 +106,7 @@ func (d *decoder) submissionOf(m *eventv1.JobSubmitted) submission {
 	return submission{
 		namespace: m.Namespace, pool: m.Pool, requires: d.requires,
 		need:     resource.FromEvent(m.Resources),
-		priority: m.Priority, exclusive: m.Exclusive,
+		priority: m.Priority, exclusive: m.Exclusive, sealed: m.Sealed,
 		timeLimit: m.TimeLimitNs, grace: m.Cancel.GetGraceNs(),
 	}
 }

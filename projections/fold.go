@@ -47,6 +47,10 @@ func foldOf(typ string) fold {
 		return (*World).tokenRevoked
 	case "NamespaceCreated", "NamespacePaused", "NamespaceResumed":
 		return (*World).namespaceChanged
+	case "SecretSet", "SecretDeleted":
+		return (*World).secretChanged
+	case "JobSecretsShredded":
+		return (*World).jobSecretsShredded
 	case "SettingsChanged":
 		return (*World).settingsChanged
 	}

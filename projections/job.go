@@ -42,6 +42,9 @@ func (w *World) jobSubmitted(r *eventstore.Record) Verdict {
 	}
 	w.Jobs.Add(j, s.namespace, jobs.Limit{Time: s.timeLimit, Grace: s.grace})
 	w.Queue.Arrive(r.Position, entry(&j))
+	if s.sealed {
+		w.Secrets.Seal(i)
+	}
 	return Applied
 }
 
@@ -209,6 +212,7 @@ func (w *World) end(j *jobs.Job, status job.Status, r *eventstore.Record) {
 	before := j.Status
 	j.Status, j.Last, j.Finished = status, r.Position, r.Time
 	w.Jobs.Set(j, before)
+	w.Secrets.End(j.ID, r.Position, r.Time)
 	w.Jobs.Trim(int(w.Settings.KeptFinished))
 }
 
@@ -225,8 +229,10 @@ func (w *World) takeOut(j *jobs.Job, at eventstore.Position) {
 	j.Backoff, j.Due = false, 0
 }
 
-// freezeJob stops a job that has not ended where it is.
+// freezeJob stops a job that has not ended where it is. Its own secrets stay: that
+// they were shredded would not be seen.
 func (w *World) freezeJob(i id.ID) {
+	w.Secrets.Forget(i)
 	j, ok := w.Jobs.ByID(i)
 	if !ok || j.Status.Terminal() {
 		return

@@ -28,12 +28,13 @@ import (
 	"github.com/hodei-jobs/hodei/projections/cluster"
 	"github.com/hodei-jobs/hodei/projections/jobs"
 	"github.com/hodei-jobs/hodei/projections/queue"
+	"github.com/hodei-jobs/hodei/projections/secrets"
 	"github.com/hodei-jobs/hodei/projections/workers"
 )
 
 // Version is of the rules by which a World follows from the log. It changes with
 // them; a snapshot of another version is not used.
-const Version = "1"
+const Version = "2"
 
 // World is everything that follows from the log up to a position. Once it was
 // published it doesn't change: it may be read by everyone without a lock. Who
@@ -47,6 +48,7 @@ type World struct {
 	Jobs     *jobs.Jobs
 	Workers  *workers.Workers
 	Access   *access.Access
+	Secrets  *secrets.Secrets
 	Settings settings.State
 
 	frozen btree.Map[string, Freeze]
@@ -96,6 +98,7 @@ func NewWorld() *World {
 		Jobs:     jobs.New(),
 		Workers:  workers.New(),
 		Access:   access.New(),
+		Secrets:  secrets.New(),
 		Settings: settings.Default(),
 	}
 }
@@ -114,6 +117,7 @@ func (w *World) Fork() *World {
 		Jobs:     w.Jobs.Fork(),
 		Workers:  w.Workers.Fork(),
 		Access:   w.Access.Fork(),
+		Secrets:  w.Secrets.Fork(),
 		Settings: w.Settings,
 		frozen:   *w.frozen.Copy(),
 	}

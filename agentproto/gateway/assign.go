@@ -8,16 +8,39 @@ import (
 
 	pb "github.com/hodei-jobs/hodei/agentproto/v1"
 	"github.com/hodei-jobs/hodei/aggregates/spec"
+	"github.com/hodei-jobs/hodei/commands"
 	"github.com/hodei-jobs/hodei/projections/joblog"
 )
 
 // assignment is what an agent is told of an attempt. It is made from the job's
-// first event, which nothing keeps in memory for long.
-func (g *Gateway) assignment(ctx context.Context, k joblog.Key) (*pb.Assign, error) {
-	s, err := g.config.Commands.Spec(ctx, k.Job)
+// first event, which nothing keeps in memory for long, nor the secrets in it. An
+// error that is final says that the attempt is not to be given.
+func (s *session) assignment(k joblog.Key) (*pb.Assign, error) {
+	sp, err := s.g.config.Commands.Spec(s.ctx, k.Job)
 	if err != nil {
 		return nil, err
 	}
+	message := assign(k, sp)
+	if len(sp.Secrets) > 0 {
+		message.Secrets, err = s.secrets(k, sp)
+	}
+	return message, err
+}
+
+// secrets returns the job's secrets for the attempt that is bound to this worker.
+func (s *session) secrets(k joblog.Key, sp spec.Spec) (out []*pb.Secret, err error) {
+	var given []commands.GivenSecret
+	err = s.command(func(ctx context.Context) error {
+		given, err = s.g.config.Commands.GiveSecrets(ctx, s.caller(0), k.Job, k.Attempt, s.worker.String(), sp)
+		return err
+	})
+	for _, secret := range given {
+		out = append(out, &pb.Secret{Name: secret.Variable, Value: secret.Value})
+	}
+	return out, err
+}
+
+func assign(k joblog.Key, s spec.Spec) *pb.Assign {
 	execs := s.ExecSteps()
 	steps := make([]*pb.Step, len(execs))
 	for i, e := range execs {
@@ -34,7 +57,7 @@ func (g *Gateway) assignment(ctx context.Context, k joblog.Key) (*pb.Assign, err
 		Resources: &pb.Resources{
 			CpuMilli: uint64(s.Resources.CPU), MemoryBytes: uint64(s.Resources.Memory), DiskBytes: uint64(s.Resources.Disk),
 		},
-	}, nil
+	}
 }
 
 // cancelPolicy is how the job wants to be stopped.

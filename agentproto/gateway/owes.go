@@ -5,6 +5,7 @@ import (
 	"time"
 
 	pb "github.com/hodei-jobs/hodei/agentproto/v1"
+	"github.com/hodei-jobs/hodei/aggregates/fault"
 	"github.com/hodei-jobs/hodei/aggregates/job"
 	"github.com/hodei-jobs/hodei/aggregates/worker"
 	"github.com/hodei-jobs/hodei/commands"
@@ -122,8 +123,12 @@ func (s *session) stale(pass uint64) (gone []*charge) {
 
 // assign gives the agent an attempt that is bound to it.
 func (s *session) assign(k joblog.Key, pass uint64) bool {
-	message, err := s.g.assignment(s.ctx, k)
-	if err != nil {
+	message, err := s.assignment(k)
+	switch {
+	case err != nil && fault.KindOf(err) == fault.Refused:
+		s.logger.Info("an attempt is not given", "job", k.Job, "attempt", k.Attempt, "cause", err)
+		return true
+	case err != nil:
 		s.logger.Error("cannot assign a job", "job", k.Job, "attempt", k.Attempt, "error", err)
 		return false
 	}

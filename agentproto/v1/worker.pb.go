@@ -1611,6 +1611,7 @@ type Assign struct {
 	CancelGraceNs int64                  `protobuf:"varint,9,opt,name=cancel_grace_ns,json=cancelGraceNs,proto3" json:"cancel_grace_ns,omitempty"`
 	Resources     *Resources             `protobuf:"bytes,10,opt,name=resources,proto3" json:"resources,omitempty"`
 	Traceparent   string                 `protobuf:"bytes,11,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	Secrets       []*Secret              `protobuf:"bytes,12,rep,name=secrets,proto3" json:"secrets,omitempty"` // in the environment of all steps, sorted; an agent writes them nowhere
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1722,6 +1723,67 @@ func (x *Assign) GetTraceparent() string {
 	return ""
 }
 
+func (x *Assign) GetSecrets() []*Secret {
+	if x != nil {
+		return x.Secrets
+	}
+	return nil
+}
+
+// Secret is a variable whose value must not be seen: not in output, and not on a
+// disk.
+type Secret struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"` // without a NUL; it need not be UTF-8
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Secret) Reset() {
+	*x = Secret{}
+	mi := &file_v1_worker_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Secret) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Secret) ProtoMessage() {}
+
+func (x *Secret) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_worker_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Secret.ProtoReflect.Descriptor instead.
+func (*Secret) Descriptor() ([]byte, []int) {
+	return file_v1_worker_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Secret) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Secret) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
 type Step struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	Name            string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -1735,7 +1797,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_v1_worker_proto_msgTypes[18]
+	mi := &file_v1_worker_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1747,7 +1809,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_worker_proto_msgTypes[18]
+	mi := &file_v1_worker_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1760,7 +1822,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_v1_worker_proto_rawDescGZIP(), []int{18}
+	return file_v1_worker_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Step) GetName() string {
@@ -1807,7 +1869,7 @@ type Start struct {
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_v1_worker_proto_msgTypes[19]
+	mi := &file_v1_worker_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1819,7 +1881,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_worker_proto_msgTypes[19]
+	mi := &file_v1_worker_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1832,7 +1894,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_v1_worker_proto_rawDescGZIP(), []int{19}
+	return file_v1_worker_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Start) GetRef() *AttemptRef {
@@ -1854,7 +1916,7 @@ type Accept struct {
 
 func (x *Accept) Reset() {
 	*x = Accept{}
-	mi := &file_v1_worker_proto_msgTypes[20]
+	mi := &file_v1_worker_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1866,7 +1928,7 @@ func (x *Accept) String() string {
 func (*Accept) ProtoMessage() {}
 
 func (x *Accept) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_worker_proto_msgTypes[20]
+	mi := &file_v1_worker_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1879,7 +1941,7 @@ func (x *Accept) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Accept.ProtoReflect.Descriptor instead.
 func (*Accept) Descriptor() ([]byte, []int) {
-	return file_v1_worker_proto_rawDescGZIP(), []int{20}
+	return file_v1_worker_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Accept) GetRef() *AttemptRef {
@@ -1915,7 +1977,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_v1_worker_proto_msgTypes[21]
+	mi := &file_v1_worker_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1927,7 +1989,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_worker_proto_msgTypes[21]
+	mi := &file_v1_worker_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1940,7 +2002,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_v1_worker_proto_rawDescGZIP(), []int{21}
+	return file_v1_worker_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Cancel) GetRef() *AttemptRef {
@@ -1986,7 +2048,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_v1_worker_proto_msgTypes[22]
+	mi := &file_v1_worker_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1998,7 +2060,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_worker_proto_msgTypes[22]
+	mi := &file_v1_worker_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2011,7 +2073,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_v1_worker_proto_rawDescGZIP(), []int{22}
+	return file_v1_worker_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Chunk) GetRef() *AttemptRef {
@@ -2060,7 +2122,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_v1_worker_proto_msgTypes[23]
+	mi := &file_v1_worker_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2072,7 +2134,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_worker_proto_msgTypes[23]
+	mi := &file_v1_worker_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2085,7 +2147,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_v1_worker_proto_rawDescGZIP(), []int{23}
+	return file_v1_worker_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Ack) GetRef() *AttemptRef {
@@ -2118,7 +2180,7 @@ type StepUpdate struct {
 
 func (x *StepUpdate) Reset() {
 	*x = StepUpdate{}
-	mi := &file_v1_worker_proto_msgTypes[24]
+	mi := &file_v1_worker_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2130,7 +2192,7 @@ func (x *StepUpdate) String() string {
 func (*StepUpdate) ProtoMessage() {}
 
 func (x *StepUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_worker_proto_msgTypes[24]
+	mi := &file_v1_worker_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2143,7 +2205,7 @@ func (x *StepUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepUpdate.ProtoReflect.Descriptor instead.
 func (*StepUpdate) Descriptor() ([]byte, []int) {
-	return file_v1_worker_proto_rawDescGZIP(), []int{24}
+	return file_v1_worker_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *StepUpdate) GetRef() *AttemptRef {
@@ -2223,7 +2285,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_v1_worker_proto_msgTypes[25]
+	mi := &file_v1_worker_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2235,7 +2297,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_worker_proto_msgTypes[25]
+	mi := &file_v1_worker_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2248,7 +2310,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_v1_worker_proto_rawDescGZIP(), []int{25}
+	return file_v1_worker_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Result) GetRef() *AttemptRef {
@@ -2352,7 +2414,7 @@ type ResultAck struct {
 
 func (x *ResultAck) Reset() {
 	*x = ResultAck{}
-	mi := &file_v1_worker_proto_msgTypes[26]
+	mi := &file_v1_worker_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2364,7 +2426,7 @@ func (x *ResultAck) String() string {
 func (*ResultAck) ProtoMessage() {}
 
 func (x *ResultAck) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_worker_proto_msgTypes[26]
+	mi := &file_v1_worker_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2377,7 +2439,7 @@ func (x *ResultAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResultAck.ProtoReflect.Descriptor instead.
 func (*ResultAck) Descriptor() ([]byte, []int) {
-	return file_v1_worker_proto_rawDescGZIP(), []int{26}
+	return file_v1_worker_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ResultAck) GetRef() *AttemptRef {
@@ -2403,7 +2465,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_v1_worker_proto_msgTypes[27]
+	mi := &file_v1_worker_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2415,7 +2477,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_worker_proto_msgTypes[27]
+	mi := &file_v1_worker_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2428,7 +2490,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_v1_worker_proto_rawDescGZIP(), []int{27}
+	return file_v1_worker_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Drain) GetDeadlineNs() int64 {
@@ -2447,7 +2509,7 @@ type Superseded struct {
 
 func (x *Superseded) Reset() {
 	*x = Superseded{}
-	mi := &file_v1_worker_proto_msgTypes[28]
+	mi := &file_v1_worker_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2459,7 +2521,7 @@ func (x *Superseded) String() string {
 func (*Superseded) ProtoMessage() {}
 
 func (x *Superseded) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_worker_proto_msgTypes[28]
+	mi := &file_v1_worker_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2472,7 +2534,7 @@ func (x *Superseded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Superseded.ProtoReflect.Descriptor instead.
 func (*Superseded) Descriptor() ([]byte, []int) {
-	return file_v1_worker_proto_rawDescGZIP(), []int{28}
+	return file_v1_worker_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Superseded) GetReason() string {
@@ -2616,7 +2678,7 @@ const file_v1_worker_proto_rawDesc = "" +
 	"\x13_disk_written_bytes\"%\n" +
 	"\n" +
 	"ServerBeat\x12\x17\n" +
-	"\atime_ns\x18\x01 \x01(\x03R\x06timeNs\"\x9f\x03\n" +
+	"\atime_ns\x18\x01 \x01(\x03R\x06timeNs\"\xd2\x03\n" +
 	"\x06Assign\x12-\n" +
 	"\x03ref\x18\x01 \x01(\v2\x1b.hodei.worker.v1.AttemptRefR\x03ref\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x12\n" +
@@ -2629,7 +2691,11 @@ const file_v1_worker_proto_rawDesc = "" +
 	"\x0fcancel_grace_ns\x18\t \x01(\x03R\rcancelGraceNs\x128\n" +
 	"\tresources\x18\n" +
 	" \x01(\v2\x1a.hodei.worker.v1.ResourcesR\tresources\x12 \n" +
-	"\vtraceparent\x18\v \x01(\tR\vtraceparent\"\xa8\x01\n" +
+	"\vtraceparent\x18\v \x01(\tR\vtraceparent\x121\n" +
+	"\asecrets\x18\f \x03(\v2\x17.hodei.worker.v1.SecretR\asecrets\"2\n" +
+	"\x06Secret\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"\xa8\x01\n" +
 	"\x04Step\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04argv\x18\x02 \x03(\tR\x04argv\x12(\n" +
@@ -2723,7 +2789,7 @@ func file_v1_worker_proto_rawDescGZIP() []byte {
 }
 
 var file_v1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_v1_worker_proto_goTypes = []any{
 	(Phase)(0),            // 0: hodei.worker.v1.Phase
 	(Tag)(0),              // 1: hodei.worker.v1.Tag
@@ -2745,37 +2811,38 @@ var file_v1_worker_proto_goTypes = []any{
 	(*AttemptUsage)(nil),  // 17: hodei.worker.v1.AttemptUsage
 	(*ServerBeat)(nil),    // 18: hodei.worker.v1.ServerBeat
 	(*Assign)(nil),        // 19: hodei.worker.v1.Assign
-	(*Step)(nil),          // 20: hodei.worker.v1.Step
-	(*Start)(nil),         // 21: hodei.worker.v1.Start
-	(*Accept)(nil),        // 22: hodei.worker.v1.Accept
-	(*Cancel)(nil),        // 23: hodei.worker.v1.Cancel
-	(*Chunk)(nil),         // 24: hodei.worker.v1.Chunk
-	(*Ack)(nil),           // 25: hodei.worker.v1.Ack
-	(*StepUpdate)(nil),    // 26: hodei.worker.v1.StepUpdate
-	(*Result)(nil),        // 27: hodei.worker.v1.Result
-	(*ResultAck)(nil),     // 28: hodei.worker.v1.ResultAck
-	(*Drain)(nil),         // 29: hodei.worker.v1.Drain
-	(*Superseded)(nil),    // 30: hodei.worker.v1.Superseded
+	(*Secret)(nil),        // 20: hodei.worker.v1.Secret
+	(*Step)(nil),          // 21: hodei.worker.v1.Step
+	(*Start)(nil),         // 22: hodei.worker.v1.Start
+	(*Accept)(nil),        // 23: hodei.worker.v1.Accept
+	(*Cancel)(nil),        // 24: hodei.worker.v1.Cancel
+	(*Chunk)(nil),         // 25: hodei.worker.v1.Chunk
+	(*Ack)(nil),           // 26: hodei.worker.v1.Ack
+	(*StepUpdate)(nil),    // 27: hodei.worker.v1.StepUpdate
+	(*Result)(nil),        // 28: hodei.worker.v1.Result
+	(*ResultAck)(nil),     // 29: hodei.worker.v1.ResultAck
+	(*Drain)(nil),         // 30: hodei.worker.v1.Drain
+	(*Superseded)(nil),    // 31: hodei.worker.v1.Superseded
 }
 var file_v1_worker_proto_depIdxs = []int32{
 	9,  // 0: hodei.worker.v1.AgentMessage.hello:type_name -> hodei.worker.v1.Hello
 	11, // 1: hodei.worker.v1.AgentMessage.proof:type_name -> hodei.worker.v1.Proof
 	15, // 2: hodei.worker.v1.AgentMessage.beat:type_name -> hodei.worker.v1.AgentBeat
-	22, // 3: hodei.worker.v1.AgentMessage.accept:type_name -> hodei.worker.v1.Accept
-	24, // 4: hodei.worker.v1.AgentMessage.chunk:type_name -> hodei.worker.v1.Chunk
-	26, // 5: hodei.worker.v1.AgentMessage.step:type_name -> hodei.worker.v1.StepUpdate
-	27, // 6: hodei.worker.v1.AgentMessage.result:type_name -> hodei.worker.v1.Result
+	23, // 3: hodei.worker.v1.AgentMessage.accept:type_name -> hodei.worker.v1.Accept
+	25, // 4: hodei.worker.v1.AgentMessage.chunk:type_name -> hodei.worker.v1.Chunk
+	27, // 5: hodei.worker.v1.AgentMessage.step:type_name -> hodei.worker.v1.StepUpdate
+	28, // 6: hodei.worker.v1.AgentMessage.result:type_name -> hodei.worker.v1.Result
 	10, // 7: hodei.worker.v1.ServerMessage.challenge:type_name -> hodei.worker.v1.Challenge
 	12, // 8: hodei.worker.v1.ServerMessage.welcome:type_name -> hodei.worker.v1.Welcome
 	14, // 9: hodei.worker.v1.ServerMessage.refuse:type_name -> hodei.worker.v1.Refuse
 	18, // 10: hodei.worker.v1.ServerMessage.beat:type_name -> hodei.worker.v1.ServerBeat
 	19, // 11: hodei.worker.v1.ServerMessage.assign:type_name -> hodei.worker.v1.Assign
-	21, // 12: hodei.worker.v1.ServerMessage.start:type_name -> hodei.worker.v1.Start
-	23, // 13: hodei.worker.v1.ServerMessage.cancel:type_name -> hodei.worker.v1.Cancel
-	25, // 14: hodei.worker.v1.ServerMessage.ack:type_name -> hodei.worker.v1.Ack
-	28, // 15: hodei.worker.v1.ServerMessage.result_ack:type_name -> hodei.worker.v1.ResultAck
-	29, // 16: hodei.worker.v1.ServerMessage.drain:type_name -> hodei.worker.v1.Drain
-	30, // 17: hodei.worker.v1.ServerMessage.superseded:type_name -> hodei.worker.v1.Superseded
+	22, // 12: hodei.worker.v1.ServerMessage.start:type_name -> hodei.worker.v1.Start
+	24, // 13: hodei.worker.v1.ServerMessage.cancel:type_name -> hodei.worker.v1.Cancel
+	26, // 14: hodei.worker.v1.ServerMessage.ack:type_name -> hodei.worker.v1.Ack
+	29, // 15: hodei.worker.v1.ServerMessage.result_ack:type_name -> hodei.worker.v1.ResultAck
+	30, // 16: hodei.worker.v1.ServerMessage.drain:type_name -> hodei.worker.v1.Drain
+	31, // 17: hodei.worker.v1.ServerMessage.superseded:type_name -> hodei.worker.v1.Superseded
 	5,  // 18: hodei.worker.v1.Facts.capacity:type_name -> hodei.worker.v1.Resources
 	6,  // 19: hodei.worker.v1.Facts.labels:type_name -> hodei.worker.v1.Label
 	4,  // 20: hodei.worker.v1.Held.ref:type_name -> hodei.worker.v1.AttemptRef
@@ -2788,27 +2855,28 @@ var file_v1_worker_proto_depIdxs = []int32{
 	17, // 27: hodei.worker.v1.AgentBeat.attempts:type_name -> hodei.worker.v1.AttemptUsage
 	4,  // 28: hodei.worker.v1.AttemptUsage.ref:type_name -> hodei.worker.v1.AttemptRef
 	4,  // 29: hodei.worker.v1.Assign.ref:type_name -> hodei.worker.v1.AttemptRef
-	20, // 30: hodei.worker.v1.Assign.steps:type_name -> hodei.worker.v1.Step
+	21, // 30: hodei.worker.v1.Assign.steps:type_name -> hodei.worker.v1.Step
 	6,  // 31: hodei.worker.v1.Assign.env:type_name -> hodei.worker.v1.Label
 	5,  // 32: hodei.worker.v1.Assign.resources:type_name -> hodei.worker.v1.Resources
-	6,  // 33: hodei.worker.v1.Step.env:type_name -> hodei.worker.v1.Label
-	4,  // 34: hodei.worker.v1.Start.ref:type_name -> hodei.worker.v1.AttemptRef
-	4,  // 35: hodei.worker.v1.Accept.ref:type_name -> hodei.worker.v1.AttemptRef
-	4,  // 36: hodei.worker.v1.Cancel.ref:type_name -> hodei.worker.v1.AttemptRef
-	4,  // 37: hodei.worker.v1.Chunk.ref:type_name -> hodei.worker.v1.AttemptRef
-	1,  // 38: hodei.worker.v1.Chunk.tag:type_name -> hodei.worker.v1.Tag
-	4,  // 39: hodei.worker.v1.Ack.ref:type_name -> hodei.worker.v1.AttemptRef
-	4,  // 40: hodei.worker.v1.StepUpdate.ref:type_name -> hodei.worker.v1.AttemptRef
-	4,  // 41: hodei.worker.v1.Result.ref:type_name -> hodei.worker.v1.AttemptRef
-	17, // 42: hodei.worker.v1.Result.usage:type_name -> hodei.worker.v1.AttemptUsage
-	4,  // 43: hodei.worker.v1.ResultAck.ref:type_name -> hodei.worker.v1.AttemptRef
-	2,  // 44: hodei.worker.v1.WorkerService.Connect:input_type -> hodei.worker.v1.AgentMessage
-	3,  // 45: hodei.worker.v1.WorkerService.Connect:output_type -> hodei.worker.v1.ServerMessage
-	45, // [45:46] is the sub-list for method output_type
-	44, // [44:45] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	20, // 33: hodei.worker.v1.Assign.secrets:type_name -> hodei.worker.v1.Secret
+	6,  // 34: hodei.worker.v1.Step.env:type_name -> hodei.worker.v1.Label
+	4,  // 35: hodei.worker.v1.Start.ref:type_name -> hodei.worker.v1.AttemptRef
+	4,  // 36: hodei.worker.v1.Accept.ref:type_name -> hodei.worker.v1.AttemptRef
+	4,  // 37: hodei.worker.v1.Cancel.ref:type_name -> hodei.worker.v1.AttemptRef
+	4,  // 38: hodei.worker.v1.Chunk.ref:type_name -> hodei.worker.v1.AttemptRef
+	1,  // 39: hodei.worker.v1.Chunk.tag:type_name -> hodei.worker.v1.Tag
+	4,  // 40: hodei.worker.v1.Ack.ref:type_name -> hodei.worker.v1.AttemptRef
+	4,  // 41: hodei.worker.v1.StepUpdate.ref:type_name -> hodei.worker.v1.AttemptRef
+	4,  // 42: hodei.worker.v1.Result.ref:type_name -> hodei.worker.v1.AttemptRef
+	17, // 43: hodei.worker.v1.Result.usage:type_name -> hodei.worker.v1.AttemptUsage
+	4,  // 44: hodei.worker.v1.ResultAck.ref:type_name -> hodei.worker.v1.AttemptRef
+	2,  // 45: hodei.worker.v1.WorkerService.Connect:input_type -> hodei.worker.v1.AgentMessage
+	3,  // 46: hodei.worker.v1.WorkerService.Connect:output_type -> hodei.worker.v1.ServerMessage
+	46, // [46:47] is the sub-list for method output_type
+	45, // [45:46] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_v1_worker_proto_init() }
@@ -2840,15 +2908,15 @@ func file_v1_worker_proto_init() {
 	}
 	file_v1_worker_proto_msgTypes[14].OneofWrappers = []any{}
 	file_v1_worker_proto_msgTypes[15].OneofWrappers = []any{}
-	file_v1_worker_proto_msgTypes[24].OneofWrappers = []any{}
 	file_v1_worker_proto_msgTypes[25].OneofWrappers = []any{}
+	file_v1_worker_proto_msgTypes[26].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_v1_worker_proto_rawDesc), len(file_v1_worker_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

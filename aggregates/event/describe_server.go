@@ -30,6 +30,9 @@ func settingsChanged(e *eventv1.SettingsChanged) string {
 	if e.OrphanAfterNs != nil {
 		set = append(set, "orphan_after "+nanoseconds(*e.OrphanAfterNs))
 	}
+	if e.SecretRetentionNs != nil {
+		set = append(set, "secret_retention "+nanoseconds(*e.SecretRetentionNs))
+	}
 	if set == nil {
 		return "changed nothing"
 	}

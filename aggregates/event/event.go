@@ -31,7 +31,7 @@ type kind struct {
 // kinds holds every event type by its name.
 var kinds = func() map[string]kind {
 	all := make(map[string]kind)
-	for _, group := range []map[string]kind{jobKinds, workerKinds, accessKinds, serverKinds} {
+	for _, group := range []map[string]kind{jobKinds, workerKinds, accessKinds, secretKinds, serverKinds} {
 		maps.Copy(all, group)
 	}
 	return all

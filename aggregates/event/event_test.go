@@ -204,11 +204,20 @@ func TestStreams(t *testing.T) {
 		{event.TokenStream(i), "token-00000001", event.KindToken, "00000001"},
 		{event.ServerStream(i), "server-00000001", event.KindServer, "00000001"},
 		{event.NamespaceStream("a-b"), "namespace-a-b", event.KindNamespace, "a-b"},
+		{event.SecretStream("a-b", "c-d"), "secret-a-b/c-d", event.KindSecret, "a-b/c-d"},
 		{event.SettingsStream(), "settings", event.KindSettings, ""},
 	} {
 		kind, name := event.ParseStream(test.stream)
 		if test.stream != test.want || kind != test.kind || name != test.name {
 			t.Errorf("%s, want %s; parsed as %q %q", test.stream, test.want, kind, name)
+		}
+	}
+	if ns, name, ok := event.ParseSecretStream(event.SecretStream("a-b", "c-d")); !ok || ns != "a-b" || name != "c-d" {
+		t.Errorf("a secret's stream is of %q in %q, %v", name, ns, ok)
+	}
+	for _, other := range []string{"secret-a", "namespace-a/b", "secret"} {
+		if _, _, ok := event.ParseSecretStream(other); ok {
+			t.Errorf("%s is a secret's stream", other)
 		}
 	}
 	const want = "key-3aa159e5df4e73c27853f9b3e21cf91ac3549436bac1e911046493b431d59600"

@@ -52,6 +52,12 @@ func jobSamples() []proto.Message {
 		&eventv1.JobRetryScheduled{Attempt: 2, Retry: 1, Max: 1},
 		&eventv1.JobRequeued{Attempt: 2, Cause: "backoff_over"},
 		&eventv1.JobRequeued{Attempt: 2, Cause: "refused_by_worker", Detail: "draining"},
+		&eventv1.JobSubmitted{Namespace: "web", Name: "deploy", Sealed: true},
+		&eventv1.SecretRead{Attempt: 1, WorkerId: "w1", Secrets: []*eventv1.SecretUse{{Variable: "DB_PASSWORD", Name: "db-password", Version: 3}}},
+		&eventv1.SecretRead{Attempt: 2, WorkerId: "w1", Secrets: []*eventv1.SecretUse{
+			{Variable: "A", Name: "a", Version: 1}, {Variable: "B", Name: "b", Version: 2}, {Variable: "C", Name: "c", Version: 3}, {Variable: "D", Name: "d", Version: 4},
+		}},
+		&eventv1.JobSecretsShredded{},
 		&eventv1.KeyUsed{JobIds: []string{"7f3k9qd2"}},
 		&eventv1.KeyUsed{JobIds: []string{"7f3k9qd2", "8tn2c4yv"}},
 	}
@@ -120,10 +126,13 @@ func otherSamples() []proto.Message {
 		&eventv1.NamespaceCreated{},
 		&eventv1.NamespacePaused{Reason: "audit"},
 		&eventv1.NamespaceResumed{},
+		&eventv1.SecretSet{Version: 3, Sealed: key, KeyId: "secret/web/db-password/9c41"},
+		&eventv1.SecretDeleted{},
 		&eventv1.SettingsChanged{},
 		&eventv1.SettingsChanged{
 			KeptFinished: pointer(uint32(500)), AgingStepNs: pointer(ns(time.Minute)), Policy: pointer("leastloaded"),
 			ReconnectToleranceNs: pointer(ns(time.Minute)), OrphanAfterNs: pointer(ns(2 * time.Hour)),
+			SecretRetentionNs: pointer(ns(24 * time.Hour)),
 		},
 		&eventv1.ServerJoined{Version: "0.1.0", Store: "embedded"},
 		&eventv1.ClockStepped{StepNs: ns(-2300 * time.Millisecond)},

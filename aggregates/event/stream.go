@@ -17,6 +17,7 @@ const (
 	KindSettings  = "settings"
 	KindServer    = "server"
 	KindKey       = "key"
+	KindSecret    = "secret"
 )
 
 // JobStream returns the name of a job's stream, such as job-7f3k9qd2.
@@ -42,6 +43,17 @@ func ServerStream(i id.ID) string { return KindServer + "-" + i.String() }
 func KeyStream(namespace, key string) string {
 	sum := sha256.Sum256([]byte(namespace + "\x00" + key))
 	return KindKey + "-" + hex.EncodeToString(sum[:])
+}
+
+// SecretStream returns the name of a stored secret's stream, such as
+// secret-web/db-password.
+func SecretStream(namespace, name string) string { return KindSecret + "-" + namespace + "/" + name }
+
+// ParseSecretStream returns what SecretStream was given.
+func ParseSecretStream(stream string) (namespace, name string, ok bool) {
+	kind, both := ParseStream(stream)
+	namespace, name, ok = strings.Cut(both, "/")
+	return namespace, name, ok && kind == KindSecret
 }
 
 // ParseStream splits a stream's name into its kind and the name of the thing:

@@ -16,7 +16,7 @@ type Command interface {
 }
 
 // Submit lets a job come into being. Its spec is checked, and what it leaves out
-// filled in.
+// filled in. Secrets that are the job's own are sealed already.
 type Submit struct {
 	ID   id.ID // for its caller, which names the stream by it
 	Spec spec.Spec

@@ -26,9 +26,14 @@ func (c Submit) decide(s *State) (events, error) {
 		return nil, &fault.Error{Kind: fault.Conflict, Op: "submit", Subject: "job", Reason: "a job with this id exists"}
 	}
 	filled := c.Spec.WithDefaults()
-	canonical, err := filled.Seal()
+	canonical, err := filled.Accept()
 	if err != nil {
 		return nil, err
+	}
+	for _, name := range filled.OwnSecrets() {
+		if filled.Secrets[name].Sealed == nil {
+			return nil, &fault.Error{Kind: fault.Internal, Op: "submit", Subject: "job", Reason: "a secret of it is not sealed"}
+		}
 	}
 	return events{submission(filled, canonical)}, nil
 }
@@ -41,7 +46,7 @@ func submission(s spec.Spec, canonical []byte) *eventv1.JobSubmitted {
 		Priority: s.Priority, Exclusive: s.Exclusive,
 		TimeLimitNs: int64(s.Timeout),
 		Cancel:      &eventv1.CancelPolicy{Signal: s.Cancel.Signal, GraceNs: int64(s.Cancel.Grace)},
-		Spec:        canonical, Steps: uint32(max(1, len(s.Steps))),
+		Spec:        canonical, Steps: uint32(max(1, len(s.Steps))), Sealed: len(s.OwnSecrets()) > 0,
 	}
 	if !s.Retries.IsZero() {
 		e.Retries = &eventv1.Retries{Max: s.Retries.Max, On: s.Retries.On, BackoffNs: int64(s.Retries.Backoff)}

@@ -17,8 +17,9 @@
 // allow, otherwise the job has ended. A job that was asked to be cancelled is
 // never tried again.
 //
-// A job can fail without having started only by Requeue: when workers have refused
-// it maxRefusals times in a row, or maxUnstarted of its attempts never ran.
+// A job can fail without having started by Requeue, when workers have refused it
+// maxRefusals times in a row or maxUnstarted of its attempts never ran; and by
+// WithholdSecrets, when a secret of it can't be had.
 //
 // State, Evolve and Decide are pure. A decision is idempotent: what has been
 // decided once yields nothing the second time.

@@ -121,7 +121,7 @@ func sealLog(attempt uint32) job.SealLog {
 
 // The matrix is the state diagram, written out.
 func TestMatrix(t *testing.T) {
-	submitted := submitted(retries(1), backoff(time.Second), limited(time.Minute))
+	submitted := submitted(retries(1), backoff(time.Second), limited(time.Minute), sealed)
 	running := given(submitted, bound(1, "w1"), started(1, "w1"))
 	after := func(events ...proto.Message) []proto.Message { return append(running[:3:3], events...) }
 	histories := []aggregatetest.Case[[]proto.Message]{
@@ -137,6 +137,7 @@ func TestMatrix(t *testing.T) {
 		history("cancelled", after(cancelRequested("no"), cancelled(1, "w1", "no"))),
 		history("timed_out", after(&eventv1.JobTimedOut{Attempt: 1, WorkerId: "w1"})),
 		history("lost", after(lost(1, "w1", false))),
+		history("succeeded, shredded", after(succeeded(1, "w1"), shredded)),
 	}
 	var b strings.Builder
 	for _, attempt := range []uint32{1, 2} {
@@ -162,6 +163,9 @@ func commands(n uint32) []aggregatetest.Case[job.Command] {
 		command("Requeue not_started", job.Requeue{Attempt: n, Cause: "not_started"}),
 		command("Requeue backoff_over", job.Requeue{Attempt: n, Cause: "backoff_over"}),
 		command("SealLog", sealLog(n)),
+		command("ReadSecrets", readSecrets(n, use("DB", "db", 1))),
+		command("WithholdSecrets", job.WithholdSecrets{Attempt: n}),
+		command("ShredSecrets", job.ShredSecrets{}),
 	}
 }
 

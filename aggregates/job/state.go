@@ -26,6 +26,8 @@ type State struct {
 	TimeLimit       time.Duration
 	Signal          string        // to stop it with
 	Grace           time.Duration // between Signal and KILL
+	Sealed          bool          // it has secrets of its own
+	Shredded        bool          // which can't be read any more
 
 	policy       policy
 	cancelReason string
@@ -52,8 +54,9 @@ type attempt struct {
 	number  uint32
 	worker  string
 	end     end
-	refused uint8 // refusals recorded, a bit a cause
-	sealed  bool  // its log is
+	refused uint8  // refusals recorded, a bit a cause
+	sealed  bool   // its log is
+	read    string // the stored secrets its worker was given
 }
 
 // end is how an attempt ended.
@@ -116,6 +119,10 @@ func Evolve(s State, m proto.Message) State {
 		s.resultRefused(e)
 	case *eventv1.JobLogSealed:
 		s.remember(e.GetAttempt(), func(a *attempt) { a.sealed = true })
+	case *eventv1.SecretRead:
+		s.newest.read = uses(e.GetSecrets())
+	case *eventv1.JobSecretsShredded:
+		s.Shredded = true
 	}
 	return s
 }
@@ -123,7 +130,7 @@ func Evolve(s State, m proto.Message) State {
 func (s *State) submitted(e *eventv1.JobSubmitted) {
 	s.Status = Pending
 	s.Name, s.Namespace = e.GetName(), e.GetNamespace()
-	s.Exclusive, s.Steps = e.GetExclusive(), e.GetSteps()
+	s.Exclusive, s.Steps, s.Sealed = e.GetExclusive(), e.GetSteps(), e.GetSealed()
 	s.TimeLimit = time.Duration(e.GetTimeLimitNs())
 	s.policy = policy{
 		most: e.GetRetries().GetMax(), on: e.GetRetries().GetOn(), backoff: time.Duration(e.GetRetries().GetBackoffNs()),

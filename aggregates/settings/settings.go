@@ -25,6 +25,7 @@ const (
 	MinReconnectTolerance = time.Second
 	MaxReconnectTolerance = time.Hour
 	MaxOrphanAfter        = 7 * 24 * time.Hour
+	MaxSecretRetention    = 365 * 24 * time.Hour
 )
 
 // Policies are the ways the scheduler chooses among workers, sorted.
@@ -37,6 +38,7 @@ type State struct {
 	Policy             string        // one of Policies
 	ReconnectTolerance time.Duration // silence after which a worker is lost
 	OrphanAfter        time.Duration // how long an agent goes on without any server
+	SecretRetention    time.Duration // from a job's end until its own secrets are shredded; 0 is at once
 }
 
 // Default returns the settings before anything was set.
@@ -44,6 +46,7 @@ func Default() State {
 	return State{
 		KeptFinished: 10_000, AgingStep: time.Minute, Policy: "binpack",
 		ReconnectTolerance: 30 * time.Second, OrphanAfter: time.Hour,
+		SecretRetention: 7 * 24 * time.Hour,
 	}
 }
 
@@ -77,6 +80,9 @@ func Evolve(s State, m proto.Message) State {
 	if e.OrphanAfterNs != nil {
 		s.OrphanAfter = time.Duration(*e.OrphanAfterNs)
 	}
+	if e.SecretRetentionNs != nil {
+		s.SecretRetention = time.Duration(*e.SecretRetentionNs)
+	}
 	return s
 }
 
@@ -94,6 +100,7 @@ type Change struct {
 	Policy             *string
 	ReconnectTolerance *time.Duration
 	OrphanAfter        *time.Duration
+	SecretRetention    *time.Duration
 }
 
 type events = []proto.Message
@@ -109,6 +116,7 @@ func (c Change) decide(s State) (events, error) {
 		Policy:               changed(c.Policy, s.Policy),
 		ReconnectToleranceNs: nanoseconds(changed(c.ReconnectTolerance, s.ReconnectTolerance)),
 		OrphanAfterNs:        nanoseconds(changed(c.OrphanAfter, s.OrphanAfter)),
+		SecretRetentionNs:    nanoseconds(changed(c.SecretRetention, s.SecretRetention)),
 	}
 	next := Evolve(s, e)
 	if next == s {
@@ -156,5 +164,6 @@ func (s State) check() error {
 	}
 	within("reconnect_tolerance", s.ReconnectTolerance, MinReconnectTolerance, MaxReconnectTolerance)
 	within("orphan_after", s.OrphanAfter, s.ReconnectTolerance, MaxOrphanAfter)
+	within("secret_retention", s.SecretRetention, 0, MaxSecretRetention)
 	return fault.Malformed("change", "the settings", wrong...)
 }

@@ -97,7 +97,8 @@ func (s Spec) script(run string) []string {
 }
 
 // Canonical returns the spec's one canonical form: JSON without what is not set,
-// fields in a fixed order, keys sorted, no white space.
+// fields in a fixed order, keys sorted, no white space. Of a secret that is not
+// sealed it has the name alone.
 func (s Spec) Canonical() []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

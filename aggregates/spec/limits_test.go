@@ -35,6 +35,16 @@ func TestEveryLimit(t *testing.T) {
 		{"variables", func(s *spec.Spec, n int) { s.Env = many(n) }, spec.MaxEnv, "env: there are 513 variables, at most 512 may be"},
 		{"a variable's name", func(s *spec.Spec, n int) { s.Env = map[string]string{long[:n]: ""} }, spec.MaxEnvKey, "env." + long[:129] + ": the name of a variable has 1 to 128 characters"},
 		{"a variable", func(s *spec.Spec, n int) { s.Env = map[string]string{"A": strings.Repeat("x", n-2)} }, spec.MaxArg, "env.A: name and value have 131072 bytes, at most 131071 may be"},
+		{"secrets", func(s *spec.Spec, n int) {
+			s.Secrets = map[string]spec.Secret{}
+			for i := range n {
+				s.Secrets[fmt.Sprintf("K%d", i)] = spec.Secret{Value: "x"}
+			}
+		}, spec.MaxSecrets, "secrets: there are 65 secrets, at most 64 may be"},
+		{"a secret", func(s *spec.Spec, n int) {
+			s.Secrets = map[string]spec.Secret{"A": {Value: spec.Plain(strings.Repeat("x", n))}}
+		}, spec.MaxSecretValue, "secrets.A: it has 32769 bytes, at most 32768 may be"},
+		{"a stored secret's name", func(s *spec.Spec, n int) { s.Secrets = map[string]spec.Secret{"A": {From: long[:n]}} }, spec.MaxSecretName, "secrets.A.from: the name of a stored secret has 1 to 56 characters, this has 57"},
 		{"labels", func(s *spec.Spec, n int) { s.Labels = resource.FromMap(many(n)) }, resource.MaxLabels, "labels: there are 65 labels, at most 64 may be"},
 		{"priority", func(s *spec.Spec, n int) { s.Priority = int32(n) }, spec.MaxPriority, "priority: 101 is not a priority: -100 to 100 may be"},
 		{"retries", func(s *spec.Spec, n int) { s.Retries.Max = uint32(n) }, spec.MaxRetries, "retries.max: 101 is too many: at most 100 may be"},

@@ -95,6 +95,8 @@ func (d *decoder) spec(v value) (s Spec) {
 			return d.optional(&s.TTY)
 		case "env":
 			return d.pairs(&s.Env)
+		case "secrets":
+			return d.secrets(&s.Secrets)
 		case "labels":
 			return d.labels(&s.Labels)
 		case "requires":

@@ -52,6 +52,8 @@ type Spec struct {
 	TTY   *bool             `json:"tty,omitempty"`   // output through a terminal; nil is yes
 	Env   map[string]string `json:"env,omitempty"`
 
+	Secrets map[string]Secret `json:"secrets,omitempty"` // by variable
+
 	Labels    resource.Labels `json:"labels,omitempty"`   // of the job, to find it by
 	Requires  resource.Labels `json:"requires,omitempty"` // of the worker; os and arch are its own
 	Resources resource.Amount `json:"resources,omitzero"`

@@ -7,7 +7,7 @@ var elsewhere = map[string]string{
 	"cmd": "command", "script": "command", "run": "command", "commands": "steps", "args": "argv",
 	"environment": "env", "variables": "env", "queue": "pool", "tags": "requires", "node_selector": "requires",
 	"cpu": "resources.cpu", "memory": "resources.memory", "mem": "resources.memory", "disk": "resources.disk",
-	"time_limit": "timeout", "retry": "retries", "max_retries": "retries.max", "grace": "cancel.grace", "signal": "cancel.signal",
+	"secret_env": "secrets", "time_limit": "timeout", "retry": "retries", "max_retries": "retries.max", "grace": "cancel.grace", "signal": "cancel.signal",
 }
 
 // unknown says that a field is unknown, and which was probably meant.

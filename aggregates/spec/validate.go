@@ -15,13 +15,13 @@ import (
 // Validate returns nil if the spec may be submitted; else a *fault.Error of kind
 // Invalid that says everything that is wrong.
 func (s Spec) Validate() error {
-	_, err := s.Seal()
+	_, err := s.Accept()
 	return err
 }
 
-// Seal returns the canonical form of a spec that may be submitted; else the error
+// Accept returns the canonical form of a spec that may be submitted; else the error
 // that Validate returns.
-func (s Spec) Seal() (canonical []byte, err error) {
+func (s Spec) Accept() (canonical []byte, err error) {
 	d := decoder{fields: s.check()}
 	if d.fields == nil {
 		canonical = s.Canonical()
@@ -48,6 +48,7 @@ func (s Spec) check() []fault.Field {
 	c.work(s)
 	c.words("shell", s.Shell)
 	c.env("env", s.Env)
+	c.secrets(s)
 	c.labels("labels", s.Labels)
 	c.labels("requires", s.Requires)
 	c.resources(s.Resources)

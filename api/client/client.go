@@ -237,6 +237,26 @@ func (c *Client) Post(ctx context.Context, path string, body []byte, key string)
 	return raw, err
 }
 
+// Put sends JSON and returns the body of the answer as the server sent it.
+func (c *Client) Put(ctx context.Context, path string, v url.Values, body []byte) (json.RawMessage, error) {
+	resp, err := c.do(ctx, http.MethodPut, path, v, body, nil)
+	if err != nil {
+		return nil, err
+	}
+	var raw json.RawMessage
+	return raw, c.decode(resp, &raw)
+}
+
+// Delete deletes what path names.
+func (c *Client) Delete(ctx context.Context, path string, v url.Values) error {
+	resp, err := c.do(ctx, http.MethodDelete, path, v, nil, nil)
+	if err != nil {
+		return err
+	}
+	drain(resp)
+	return nil
+}
+
 type header map[string]string
 
 func set(v url.Values, key, value string) {

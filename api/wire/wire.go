@@ -181,6 +181,21 @@ type Workers struct {
 	Next  string   `json:"next,omitempty"`
 }
 
+// Secret is a stored secret. Its value is never shown.
+type Secret struct {
+	Name      string    `json:"name"`
+	Namespace string    `json:"namespace"`
+	Version   uint32    `json:"version" doc:"The newest"`
+	SetAt     time.Time `json:"set_at" doc:"When the newest was set"`
+	SetBy     string    `json:"set_by" doc:"Id of the token that set it"`
+}
+
+// Secrets is a page of stored secrets.
+type Secrets struct {
+	Items []Secret `json:"items"`
+	Next  string   `json:"next,omitempty"`
+}
+
 // Version names a build.
 type Version struct {
 	Version string `json:"version"`

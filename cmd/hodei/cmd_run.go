@@ -20,6 +20,7 @@ type runFlags struct {
 	file                 string
 	name                 string
 	env, label, requires []string
+	secret, secretFrom   []string
 	cpu, memory, disk    string
 	priority             int
 	timeout              string
@@ -39,6 +40,7 @@ func (a *app) cmdRun() *cobra.Command {
 		Use: "run [flags] -- CMD ARG…", Short: "Run a job, follow its output, exit as it did",
 		Example: `  hodei run -- make test
   hodei run --cpu 2 --memory 2Gi --requires gpu=a10 -- ./train.sh
+  hodei run --secret-from DB_PASSWORD=db-password -- ./deploy.sh
   hodei run -f job.yaml --detach`,
 		Long: `The job's output is on standard output, byte by byte in a pipe; what becomes of
 the job is told on standard error. The first Ctrl-C cancels the job and goes on
@@ -62,6 +64,8 @@ func (f *runFlags) register(c *cobra.Command) {
 	fl.StringVarP(&f.file, "file", "f", "", "read the job from a YAML or JSON `file` (- is standard input); flags win over it")
 	fl.StringVar(&f.name, "name", "", "`name` of the job (default: from the command)")
 	fl.StringArrayVarP(&f.env, "env", "e", nil, "set a variable, `NAME=VALUE`; NAME alone takes it from here")
+	fl.StringArrayVar(&f.secret, "secret", nil, "a variable whose value is not shown, `NAME=VALUE`; NAME alone takes it from here, where nobody sees it")
+	fl.StringArrayVar(&f.secretFrom, "secret-from", nil, "likewise, from a stored secret, `NAME=SECRET` or NAME=SECRET:VERSION")
 	fl.StringArrayVarP(&f.label, "label", "l", nil, "what the job is, `KEY=VALUE`")
 	fl.StringArrayVar(&f.requires, "requires", nil, "label the worker must have, `KEY=VALUE`; also os=… and arch=…")
 	fl.StringVar(&f.cpu, "cpu", "", "CPUs it needs, such as 500m or 2")
@@ -145,6 +149,9 @@ func (f *runFlags) explain(c *cobra.Command, err error) error {
 
 // nameOf is the flag that set what stands at a location, or the location.
 func (f *runFlags) nameOf(c *cobra.Command, location string) string {
+	if flag := f.secretFlag(location); flag != "" {
+		return flag
+	}
 	for _, s := range f.settings() {
 		if c.Flags().Changed(s.flag) && strings.HasPrefix(location, strings.Join(s.path, ".")) {
 			return "--" + s.flag
@@ -184,6 +191,9 @@ func (f *runFlags) settings() []specSetting {
 
 // apply sets what the flags say over what the file said.
 func (f *runFlags) apply(c *cobra.Command, built map[string]any) error {
+	if err := f.applySecrets(built); err != nil {
+		return err
+	}
 	for _, s := range f.settings() {
 		if !c.Flags().Changed(s.flag) {
 			continue

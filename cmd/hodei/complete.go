@@ -52,6 +52,21 @@ func (a *app) completeWorkers(c *cobra.Command, _ []string, begun string) ([]cob
 	})
 }
 
+func (a *app) completeSecrets(c *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return a.complete(c.Context(), func(ctx context.Context, cl *client.Client) (found []cobra.Completion) {
+		page, _, err := fetch[wire.Secrets](ctx, a, cl, "/v1/secrets", a.inNamespace())
+		if err != nil {
+			return nil
+		}
+		for i := range page.Items {
+			if s := &page.Items[i]; strings.HasPrefix(s.Name, begun) {
+				found = append(found, cobra.Completion(term.Escape(s.Name)))
+			}
+		}
+		return found
+	})
+}
+
 func (a *app) complete(ctx context.Context, ask func(context.Context, *client.Client) []cobra.Completion) ([]cobra.Completion, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(ctx, completeWithin)
 	defer cancel()

@@ -283,7 +283,7 @@ func wrongInput(t *testing.T, c *cluster) {
 		"a wrong type":         {`{"command":"true","priority":"high"}`, "priority", 422},
 		"a NUL":                {`{"command":"a\u0000b"}`, "command", 422},
 		"no command":           {`{"name":"x"}`, "", 422},
-		"secrets":              {`{"command":"true","secrets":{"A":"b"}}`, "secrets", 422},
+		"a secret in a list":   {`{"command":"true","secrets":{"A":["b"]}}`, "secrets.A", 422},
 		"no JSON":              {`{`, "", 422},
 		"a body of 2 MB":       {`{"command":"` + strings.Repeat("x", 2<<20) + `"}`, "", 413},
 		"an unknown namespace": {`{"command":"true","namespace":"nowhere"}`, "", 404},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hodei-jobs/hodei/aggregates/spec"
 	"github.com/hodei-jobs/hodei/api/sse"
 	"github.com/hodei-jobs/hodei/api/wire"
 )
@@ -78,12 +80,41 @@ func fakeQueue() wire.Queue {
 	}}
 }
 
+func fakeSecrets(namespace string) wire.Secrets {
+	page := wire.Secrets{Items: []wire.Secret{}}
+	for _, s := range []wire.Secret{
+		{Name: "db-password", Namespace: "web", Version: 3, SetAt: ago(26 * time.Hour), SetBy: "t0ken000"},
+		{Name: "deploy-key", Namespace: "web", Version: 1, SetAt: ago(90 * time.Second), SetBy: "t0ken000"},
+		{Name: "s3", Namespace: "ml", Version: 12, SetAt: ago(76 * time.Hour), SetBy: "system"},
+	} {
+		if namespace == "" || namespace == s.Namespace {
+			page.Items = append(page.Items, s)
+		}
+	}
+	return page
+}
+
+// setSecret answers with the next version, and refuses a value that the API does.
+func (f *fake) setSecret(w http.ResponseWriter, r *http.Request) {
+	var value struct {
+		Value  string
+		Base64 []byte
+	}
+	if err := json.NewDecoder(r.Body).Decode(&value); err != nil || value.Value == "" && value.Base64 == nil {
+		answer(w, 422, wire.NewProblem(422, "invalid", "cannot set this secret: value: it is empty"))
+		return
+	}
+	f.secrets = append(f.secrets, value.Value+string(value.Base64))
+	answer(w, 200, wire.Secret{Name: r.PathValue("name"), Namespace: "default", Version: uint32(3 + len(f.secrets)), SetAt: fakeNow, SetBy: "t0ken000"})
+}
+
 // fake is a server of the made-up cluster. Its answers are those of the API;
 // what it does not have answers as the API does.
 type fake struct {
 	*httptest.Server
-	jobs []wire.Job
-	old  bool // a server of an older version, without the queue
+	jobs    []wire.Job
+	secrets []string // values that were set
+	old     bool     // a server of an older version, without the queue
 }
 
 func newFake(t *testing.T) *fake {
@@ -112,6 +143,17 @@ func newFake(t *testing.T) *fake {
 	mux.HandleFunc("GET /v1/workers", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, fakeWorkers()) })
 	mux.HandleFunc("GET /v1/workers/atlas", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, fakeWorkers().Items[0]) })
 	mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, fakeEvents()) })
+	mux.HandleFunc("GET /v1/secrets", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, 200, fakeSecrets(r.URL.Query().Get("namespace")))
+	})
+	mux.HandleFunc("PUT /v1/secrets/{name}", f.setSecret)
+	mux.HandleFunc("DELETE /v1/secrets/{name}", func(w http.ResponseWriter, r *http.Request) {
+		if r.PathValue("name") != "db-password" {
+			answer(w, 404, wire.NewProblem(404, "not_found", "cannot delete secret "+r.PathValue("name")+": there is no such secret"))
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"info":{"title":"Hodei Jobs","version":"0.0.9"}}`)
 	})
@@ -172,19 +214,27 @@ func (f *fake) withJob(fn func(http.ResponseWriter, *wire.Job)) http.HandlerFunc
 
 // submit answers with a job whose story the name chooses.
 func (f *fake) submit(w http.ResponseWriter, r *http.Request) {
-	var spec struct {
+	var asked struct {
 		Name string
 		Argv []string
 	}
 	body, err := io.ReadAll(r.Body)
-	if err != nil || json.Unmarshal(body, &spec) != nil {
+	if err != nil || json.Unmarshal(body, &asked) != nil {
 		answer(w, 422, wire.NewProblem(422, "invalid", "cannot submit job: it is not JSON"))
 		return
 	}
-	if spec.Name == "" {
-		spec.Name = spec.Argv[0]
+	if asked.Name == "" {
+		asked.Name = asked.Argv[0]
 	}
-	j := wire.Job{ID: "7f3k9qd2", Name: spec.Name, Namespace: "default", State: "pending", Submitted: fakeNow, Position: 48214, Spec: body}
+	if bytes.Contains(body, []byte(`"secrets"`)) {
+		parsed, err := spec.Parse(body)
+		if err != nil {
+			answer(w, 422, wire.NewProblem(422, "invalid", err.Error()))
+			return
+		}
+		body = spec.Shown(parsed.Canonical())
+	}
+	j := wire.Job{ID: "7f3k9qd2", Name: asked.Name, Namespace: "default", State: "pending", Submitted: fakeNow, Position: 48214, Spec: body}
 	f.jobs = append(f.jobs, j)
 	answer(w, 201, j)
 }

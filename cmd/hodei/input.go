@@ -56,7 +56,7 @@ func mistake(m *jobfile.Mistake) string {
 
 // evidence is the line with a mark; nothing if it is too long to show.
 func evidence(m *jobfile.Mistake) []string {
-	if m.Help == "" || len(m.Source) > 120 {
+	if m.Help == "" || m.Source == "" || len(m.Source) > 120 {
 		return nil
 	}
 	number := fmt.Sprint(m.Line)

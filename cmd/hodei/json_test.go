@@ -31,6 +31,7 @@ func TestJSONIsTheBodyOfTheAPI(t *testing.T) {
 		{"worker list", "/v1/workers"},
 		{"worker get atlas", "/v1/workers/atlas"},
 		{"queue", "/v1/queue"},
+		{"secret list", "/v1/secrets"},
 		{"events", "/v1/events"},
 	} {
 		var out strings.Builder

@@ -100,7 +100,7 @@ func (a *app) root() *cobra.Command {
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "only the answer, no hints")
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(a.cmdDev(), a.cmdServer(), a.cmdRun(), a.cmdJob(), a.cmdLogs(), a.cmdWorker(),
-		a.cmdQueue(), a.cmdEvents(), a.cmdBench(), a.cmdVersion())
+		a.cmdQueue(), a.cmdSecret(), a.cmdEvents(), a.cmdBench(), a.cmdVersion())
 	return root
 }
 

@@ -183,7 +183,7 @@ func (p *parts) open(ctx context.Context) (err error) {
 	}
 	p.logger.Debug("event log opened", "head", report.Head, "clean", report.Clean, "took", report.Took)
 	p.runner = projections.NewRunner(p.store, projections.RunnerConfig{Logger: p.logger})
-	p.commands = commands.New(commands.Config{Store: p.store, Applied: p.runner.WaitFor, Admit: p.runner.Admit, Clock: p.store.Now})
+	p.commands = commands.New(commands.Config{Store: p.store, Keys: p.keys, Applied: p.runner.WaitFor, Admit: p.runner.Admit, Clock: p.store.Now})
 	if err := p.openLogs(ctx); err != nil {
 		return err
 	}
@@ -233,6 +233,12 @@ func (p *parts) prepare(ctx context.Context) error {
 		return p.store.Err()
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+	switch idle, err := p.commands.SweepKeys(ctx, p.runner.World().Secrets.Sealed); {
+	case err != nil:
+		p.logger.Warn("keys that nothing needs were not dropped; the next start tries again", "error", err)
+	case idle > 0:
+		p.logger.Info("keys that nothing needs were dropped", "keys", idle)
 	}
 	server, err := p.serverID(ctx)
 	if err != nil {

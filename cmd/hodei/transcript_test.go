@@ -104,11 +104,36 @@ func (s *script) set(t *testing.T, line string) {
 		s.style.Colours = true
 	case "old":
 		s.fake.old = true
+	case "stdin": // what is typed, as C writes it
+		text, err := strconv.Unquote(`"` + strings.Join(words[1:], " ") + `"`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		setInput(t, text)
 	case "set": // a variable
 		t.Setenv(words[1], strings.Join(words[2:], " "))
 	default:
 		t.Fatalf("unknown setting %q", line)
 	}
+}
+
+// setInput makes a text the standard input of what is run next.
+func setInput(t *testing.T, text string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "stdin")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := os.Stdin
+	os.Stdin = f
+	t.Cleanup(func() {
+		os.Stdin = before
+		_ = f.Close()
+	})
 }
 
 func (s *script) run(t *testing.T, command string) string {

@@ -1,7 +1,8 @@
 // Package deadline does what is due: it declares workers lost that were silent
 // for longer than the reconnect tolerance, takes the attempts of workers that
-// are gone, ends attempts whose workers don't report their time limit, and lets
-// jobs wait again whose retry's delay is over.
+// are gone, ends attempts whose workers don't report their time limit, lets jobs
+// wait again whose retry's delay is over, and shreds the secrets of jobs that
+// ended long enough ago.
 //
 // It is level-triggered: on every new World and at the next due moment it
 // compares what is with what should be and gives commands. What is due comes
@@ -52,6 +53,7 @@ type Commands interface {
 	LoseJobs(context.Context, commands.Caller, []commands.Loss) (eventstore.Position, []error)
 	RequeueJobs(context.Context, commands.Caller, []commands.Requeue) (eventstore.Position, []error)
 	ExpireJobs(context.Context, commands.Caller, []commands.Expiry) (eventstore.Position, []error)
+	ShredSecrets(context.Context, commands.Caller, []id.ID) (eventstore.Position, []error)
 }
 
 // Config says what the controller works with.
@@ -195,6 +197,10 @@ func (d *Controller) give(ctx context.Context, w work, note func(eventstore.Posi
 	}
 	if len(w.due) > 0 {
 		position, errs := d.commands.RequeueJobs(ctx, caller, w.due)
+		note(position, errs...)
+	}
+	if len(w.shred) > 0 {
+		position, errs := d.commands.ShredSecrets(ctx, caller, w.shred)
 		note(position, errs...)
 	}
 }

@@ -2,11 +2,13 @@ package deadline
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,6 +27,7 @@ import (
 	"github.com/hodei-jobs/hodei/commands"
 	"github.com/hodei-jobs/hodei/eventstore"
 	"github.com/hodei-jobs/hodei/eventstore/embedded"
+	"github.com/hodei-jobs/hodei/eventstore/keyring"
 	"github.com/hodei-jobs/hodei/projections"
 	"github.com/hodei-jobs/hodei/projections/telemetry"
 )
@@ -89,6 +92,7 @@ type stage struct {
 	store    *embedded.Store
 	runner   *projections.Runner
 	commands *commands.Service
+	keys     *keyring.File
 	heard    *telemetry.Table
 	names    map[string]id.ID
 	told     eventstore.Position
@@ -116,7 +120,10 @@ func newStage(t *testing.T, dir string) *stage {
 	s.stop = stop
 	go func() { s.ran <- s.runner.Run(ctx) }()
 	<-s.runner.Ready()
-	s.commands = commands.New(commands.Config{Store: store, Applied: s.runner.WaitFor, Clock: store.Now})
+	if s.keys, err = keyring.OpenFile(filepath.Join(dir, "keyring"), filepath.Join(dir, "key")); err != nil {
+		t.Fatal(err)
+	}
+	s.commands = commands.New(commands.Config{Store: store, Keys: s.keys, Applied: s.runner.WaitFor, Clock: store.Now})
 	s.must(s.commands.CreateNamespace(ctx, caller, spec.DefaultNamespace, ""))
 	s.told, _ = store.Wait()
 	s.begun = store.Now()
@@ -145,7 +152,7 @@ func (s *stage) close() {
 	if err := <-s.ran; err != nil {
 		s.Error(err)
 	}
-	if err := s.store.Close(); err != nil {
+	if err := errors.Join(s.store.Close(), s.keys.Close()); err != nil {
 		s.Error(err)
 	}
 }
@@ -166,9 +173,11 @@ func (s *stage) each(_ eventstore.Position, errs []error) {
 //
 //	worker W               registers and connects
 //	connect W · disconnect W · terminate W · heard W...
-//	submit J [retries=1] [backoff=10s] [timeout=1m] [exclusive]
+//	submit J [retries=1] [backoff=10s] [timeout=1m] [exclusive] [secret]
 //	bind J W · start J · cancel J · succeed J
 //	tolerance 10s          sets the reconnect tolerance
+//	retention 1h           sets how long secrets of jobs that ended are kept
+//	keys J...              only these have data keys
 //	restart                ends the controller, and starts another
 //	advance 31s            lets time pass
 func (s *stage) do(words []string) {
@@ -200,6 +209,11 @@ func (s *stage) do(words []string) {
 	case "tolerance":
 		d := s.duration(name)
 		s.must(c.ChangeSettings(ctx, caller, settings.Change{ReconnectTolerance: &d}))
+	case "retention":
+		d := s.duration(name)
+		s.must(c.ChangeSettings(ctx, caller, settings.Change{SecretRetention: &d}))
+	case "keys":
+		s.checkKeys(words[1:])
 	case "restart":
 		s.leaveControl()
 		s.control()
@@ -209,6 +223,17 @@ func (s *stage) do(words []string) {
 		s.doJob(words, i)
 	}
 	synctest.Wait()
+}
+
+func (s *stage) checkKeys(jobs []string) {
+	var want []string
+	for _, name := range jobs {
+		want = append(want, "job/"+s.names[name].String())
+	}
+	slices.Sort(want)
+	if got, err := s.keys.DataKeyNames(context.Background(), "job/"); err != nil || !slices.Equal(got, want) {
+		s.Errorf("there are keys %q of %q, %v", got, jobs, err)
+	}
 }
 
 func (s *stage) doJob(words []string, i id.ID) {
@@ -263,6 +288,8 @@ func (s *stage) submit(name string, words []string) {
 			sp.Timeout = spec.Duration(s.duration(value))
 		case "exclusive":
 			sp.Exclusive = true
+		case "secret":
+			sp.Secrets = map[string]spec.Secret{"TOKEN": {Value: "hunter2"}}
 		default:
 			s.Fatalf("%q says nothing of a job", w)
 		}

@@ -21,6 +21,7 @@ type work struct {
 	losses  []commands.Loss    // at most maxBatch; the rest is due at the next look
 	expired []commands.Expiry  // likewise
 	due     []commands.Requeue // likewise
+	shred   []id.ID            // likewise: jobs whose own secrets are not needed any more
 	next    int64              // when there may be more, in ns since 1970, or never
 }
 
@@ -31,7 +32,7 @@ type silence struct {
 }
 
 func (w *work) none() bool {
-	return len(w.silent) == 0 && len(w.losses) == 0 && len(w.expired) == 0 && len(w.due) == 0
+	return len(w.silent) == 0 && len(w.losses) == 0 && len(w.expired) == 0 && len(w.due) == 0 && len(w.shred) == 0
 }
 
 // later notes a moment at which something may be due.
@@ -52,6 +53,7 @@ func (w *watch) look(world *projections.World, heard Heard, now int64) work {
 	lookAtStranded(&found, world, heard, now)
 	w.lookAtLimits(&found, world, heard, now)
 	lookAtDelays(&found, world, now)
+	lookAtSecrets(&found, world, now)
 	return found
 }
 
@@ -177,5 +179,21 @@ func lookAtDelays(found *work, world *projections.World, now int64) {
 		found.due = append(found.due, commands.Requeue{
 			Job: g.ID, Requeue: job.Requeue{Attempt: g.Attempt, Cause: job.CauseBackoffOver},
 		})
+	}
+}
+
+// lookAtSecrets finds jobs that have ended and whose secrets were kept as long as
+// they are to be.
+func lookAtSecrets(found *work, world *projections.World, now int64) {
+	for e := range world.Secrets.Ended() {
+		at := e.At + int64(world.Settings.SecretRetention)
+		if at > now {
+			found.later(at)
+			return
+		}
+		if len(found.shred) == maxBatch {
+			return
+		}
+		found.shred = append(found.shred, e.Job)
 	}
 }

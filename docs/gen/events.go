@@ -15,6 +15,7 @@ var chapters = []struct{ file, title string }{
 	{"job.proto", "Jobs"},
 	{"worker.proto", "Workers"},
 	{"access.proto", "Tokens and namespaces"},
+	{"secret.proto", "Stored secrets"},
 	{"server.proto", "Settings and servers"},
 }
 

@@ -7,7 +7,8 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"maps"
+	"slices"
+	"strings"
 )
 
 var _ Keyring = (*File)(nil)
@@ -16,38 +17,15 @@ var _ Keyring = (*File)(nil)
 // server whose log isn't empty that means that its keys were lost.
 func (f *File) Made() bool { return f.made }
 
-// read returns the content as it is now.
-func (f *File) read() (*content, error) {
-	if c := f.current.Load(); c != nil {
-		return c, nil
+// read hands the content to fn, which must not keep it.
+func (f *File) read(fn func(*content)) error {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.content == nil {
+		return ErrClosed
 	}
-	return nil, ErrClosed
-}
-
-// change applies fn to a copy of the content and saves it, if fn says so.
-func (f *File) change(ctx context.Context, fn func(*content) (changed bool, err error)) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	now, err := f.read()
-	if err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	c := &content{Signing: copied(now.Signing), Data: copied(now.Data), Blobs: copied(now.Blobs)}
-	changed, err := fn(c)
-	if err != nil || !changed {
-		return err
-	}
-	return f.save(c)
-}
-
-// copied is maps.Clone, but can be written to.
-func copied[V any](m map[string]V) map[string]V {
-	out := make(map[string]V, len(m)+1)
-	maps.Copy(out, m)
-	return out
+	fn(f.content)
+	return nil
 }
 
 func checkName(name string) error {
@@ -57,50 +35,34 @@ func checkName(name string) error {
 	return nil
 }
 
-// newest returns the key that signs, and whether there is one.
-func (c *content) newest(purpose string) (kid string, key ed25519.PrivateKey, ok bool) {
-	keys := c.Signing[purpose]
-	if len(keys) == 0 {
-		return "", nil, false
-	}
-	k := keys[len(keys)-1]
-	return k.ID, ed25519.NewKeyFromSeed(k.Seed), true
-}
-
 // SigningKey implements [Keyring].
 func (f *File) SigningKey(ctx context.Context, purpose string) (kid string, key ed25519.PrivateKey, err error) {
-	c, err := f.read()
+	var k signingKey
+	var ok bool
+	if err := f.read(func(c *content) { k, ok = c.newest(purpose) }); err != nil {
+		return "", nil, err
+	}
+	if !ok {
+		err = f.change(ctx, func(d *draft) (err error) {
+			if k, ok = d.newest(purpose); ok { // another caller has made it
+				return nil
+			}
+			k, err = d.addSigning(purpose)
+			return err
+		})
+	}
 	if err != nil {
 		return "", nil, err
 	}
-	if kid, key, ok := c.newest(purpose); ok {
-		return kid, key, nil
-	}
-	err = f.change(ctx, func(c *content) (changed bool, err error) {
-		var ok bool
-		if kid, key, ok = c.newest(purpose); ok { // another caller has made it
-			return false, nil
-		}
-		if err := c.addSigning(purpose); err != nil {
-			return false, err
-		}
-		kid, key, _ = c.newest(purpose)
-		return true, nil
-	})
-	if err != nil {
-		return "", nil, err
-	}
-	return kid, key, nil
+	return k.id, k.private(), nil
 }
 
 // RotateSigningKey implements [Keyring].
 func (f *File) RotateSigningKey(ctx context.Context, purpose string) (kid string, err error) {
-	err = f.change(ctx, func(c *content) (bool, error) {
-		if err := c.addSigning(purpose); err != nil {
-			return false, err
-		}
-		kid, _, _ = c.newest(purpose)
-		return true, nil
+	err = f.change(ctx, func(d *draft) error {
+		k, err := d.addSigning(purpose)
+		kid = k.id
+		return err
 	})
 	if err != nil {
 		return "", err
@@ -108,114 +70,120 @@ func (f *File) RotateSigningKey(ctx context.Context, purpose string) (kid string
 	return kid, nil
 }
 
-func (c *content) addSigning(purpose string) error {
+func (d *draft) addSigning(purpose string) (k signingKey, err error) {
 	if err := checkName(purpose); err != nil {
-		return err
+		return k, err
 	}
-	seed, kid := make([]byte, ed25519.SeedSize), make([]byte, 8)
-	if _, err := rand.Read(seed); err != nil {
-		return err
+	var kid [kidBytes / 2]byte
+	k.seed = make([]byte, ed25519.SeedSize)
+	if _, err := rand.Read(k.seed); err != nil {
+		return k, err
 	}
-	if _, err := rand.Read(kid); err != nil {
-		return err
+	if _, err := rand.Read(kid[:]); err != nil {
+		return k, err
 	}
-	// The slice is shared with the content before: never append in place.
-	c.Signing[purpose] = append(append([]signingKey(nil), c.Signing[purpose]...), signingKey{hex.EncodeToString(kid), seed})
-	return nil
+	k.id = hex.EncodeToString(kid[:])
+	d.add(k.added(purpose))
+	return k, nil
 }
 
 // VerifyKeys implements [Keyring].
 func (f *File) VerifyKeys(_ context.Context, purpose string) (map[string]ed25519.PublicKey, error) {
-	c, err := f.read()
+	out := map[string]ed25519.PublicKey{}
+	err := f.read(func(c *content) {
+		for _, k := range c.signing[purpose] {
+			out[k.id] = k.private().Public().(ed25519.PublicKey)
+		}
+	})
 	if err != nil {
 		return nil, err
-	}
-	out := make(map[string]ed25519.PublicKey, len(c.Signing[purpose]))
-	for _, k := range c.Signing[purpose] {
-		out[k.ID] = ed25519.NewKeyFromSeed(k.Seed).Public().(ed25519.PublicKey)
 	}
 	return out, nil
 }
 
-// CreateDataKey implements [Keyring].
-func (f *File) CreateDataKey(ctx context.Context, name string) (key DataKey, err error) {
-	err = f.change(ctx, func(c *content) (bool, error) {
-		if err := checkName(name); err != nil {
-			return false, err
+// CreateDataKeys implements [Keyring].
+func (f *File) CreateDataKeys(ctx context.Context, names ...string) ([]DataKey, error) {
+	keys := make([]DataKey, len(names))
+	err := f.change(ctx, func(d *draft) error {
+		seen := make(map[string]bool, len(names))
+		for i, name := range names {
+			if err := checkName(name); err != nil {
+				return err
+			}
+			if d.hasData(name) || seen[name] {
+				return fmt.Errorf("data key %q is there already", name)
+			}
+			seen[name] = true
+			if _, err := rand.Read(keys[i][:]); err != nil {
+				return err
+			}
 		}
-		if _, ok := c.Data[name]; ok {
-			return false, fmt.Errorf("data key %q is there already", name)
+		for i, name := range names {
+			d.add(change{addData, name, bytes.Clone(keys[i][:])})
 		}
-		if _, err := rand.Read(key[:]); err != nil {
-			return false, err
-		}
-		c.Data[name] = bytes.Clone(key[:])
-		return true, nil
+		return nil
 	})
 	if err != nil {
+		return nil, err
+	}
+	return keys, nil
+}
+
+// DataKey implements [Keyring].
+func (f *File) DataKey(_ context.Context, name string) (key DataKey, err error) {
+	var ok bool
+	if err := f.read(func(c *content) { key, ok = c.data[name] }); err != nil {
 		return DataKey{}, err
+	}
+	if !ok {
+		return DataKey{}, &MissingError{name}
 	}
 	return key, nil
 }
 
-// DataKey implements [Keyring].
-func (f *File) DataKey(_ context.Context, name string) (DataKey, error) {
-	c, err := f.read()
-	if err != nil {
-		return DataKey{}, err
-	}
-	key, ok := c.Data[name]
-	if !ok {
-		return DataKey{}, &MissingError{name}
-	}
-	return DataKey(key), nil
+// DropDataKeys implements [Keyring].
+func (f *File) DropDataKeys(ctx context.Context, names ...string) error {
+	return f.change(ctx, func(d *draft) error {
+		for _, name := range names {
+			if d.hasData(name) {
+				d.add(change{kind: dropData, name: name})
+			}
+		}
+		return nil
+	})
 }
 
-// DropDataKey implements [Keyring].
-func (f *File) DropDataKey(ctx context.Context, name string) error {
-	return f.change(ctx, func(c *content) (bool, error) {
-		_, ok := c.Data[name]
-		delete(c.Data, name)
-		return ok, nil
+// DataKeyNames implements [Keyring].
+func (f *File) DataKeyNames(_ context.Context, prefix string) (names []string, err error) {
+	err = f.read(func(c *content) {
+		for name := range c.data {
+			if strings.HasPrefix(name, prefix) {
+				names = append(names, name)
+			}
+		}
 	})
+	slices.Sort(names)
+	return names, err
 }
 
 // GetBlob implements [Keyring].
 func (f *File) GetBlob(_ context.Context, name string) (data []byte, ok bool, err error) {
-	c, err := f.read()
-	if err != nil {
-		return nil, false, err
-	}
-	data, ok = c.Blobs[name]
-	return bytes.Clone(data), ok, nil
+	err = f.read(func(c *content) { data, ok = c.blobs[name] })
+	return bytes.Clone(data), ok, err
 }
 
 // PutBlob implements [Keyring].
 func (f *File) PutBlob(ctx context.Context, name string, data []byte) error {
-	return f.change(ctx, func(c *content) (bool, error) {
+	return f.change(ctx, func(d *draft) error {
 		if err := checkName(name); err != nil {
-			return false, err
+			return err
 		}
 		if len(data) > MaxBlob {
-			return false, fmt.Errorf("blob %q has %d bytes, more than %d", name, len(data), MaxBlob)
+			return fmt.Errorf("blob %q has %d bytes, more than %d", name, len(data), MaxBlob)
 		}
-		c.Blobs[name] = bytes.Clone(data)
-		return true, nil
-	})
-}
-
-// Close forgets what was read and lets other processes in. It may be called twice.
-func (f *File) Close() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.current.Store(nil)
-	f.wrap = DataKey{}
-	lock := f.lock
-	f.lock = nil
-	if lock == nil {
+		d.add(change{putBlob, name, bytes.Clone(data)})
 		return nil
-	}
-	return lock.Close()
+	})
 }
 
 // String hides the content.

@@ -2,11 +2,8 @@ package keyring
 
 import (
 	"bytes"
-	"context"
-	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,50 +13,41 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 
-	"golang.org/x/crypto/chacha20poly1305"
 	"golang.org/x/sys/unix"
 )
 
-// The file: magic, 24-byte nonce, then the content as JSON sealed with
-// XChaCha20-Poly1305 under the wrapping key, the magic as additional data. The
-// whole content is sealed at once, so that names can't be seen and entries can't
-// be swapped or brought back one by one.
 const (
-	magic     = "hodei keyring 1\n"
-	headBytes = len(magic) + chacha20poly1305.NonceSizeX
-	fileMode  = 0o600
-	maxFile   = 64 << 20 // bytes
+	fileMode = 0o600
 
 	temporary  = ".tmp"  // of a file that is being written
 	nextSuffix = ".next" // of the wrapping key that a rotation is about to use
 	lockSuffix = ".lock" // of the file whose lock keeps other processes out
 )
 
-// File is a keyring in one file. Reads take what is in memory and never wait for
-// a write.
+// File is a keyring in one file. What it holds is in memory; a change is written
+// behind what the file has, so that it costs the same however many keys there
+// are. Reads never wait for a write.
 type File struct {
 	path, keyPath string
 	made          bool
 
-	current atomic.Pointer[content] // never changed, only replaced; nil when closed
+	mu      sync.RWMutex // never held over I/O
+	content *content     // guarded by mu, and changed only by the holder of write; nil when closed
 
-	mu   sync.Mutex // one change at a time, held over its write: they are rare and must be in order
-	wrap DataKey    // guarded by mu
-	lock *os.File   // guarded by mu
-}
+	queuing sync.Mutex // never held over I/O
+	queue   []*pending // guarded by queuing
 
-// content is what the file holds.
-type content struct {
-	Signing map[string][]signingKey `json:"signing,omitempty"` // by purpose, newest last
-	Data    map[string][]byte       `json:"data,omitempty"`
-	Blobs   map[string][]byte       `json:"blobs,omitempty"`
-}
-
-type signingKey struct {
-	ID   string `json:"id"`
-	Seed []byte `json:"seed"`
+	write sync.Mutex // held over a write: changes are made in order
+	// Guarded by write.
+	wrap    DataKey
+	lock    *os.File
+	file    *os.File // at its end; nil when closed
+	head    []byte   // of the file
+	records uint64   // in the file
+	size    int64    // of the file
+	base    int64    // of it, head and first record
+	doubt   bool     // a write has failed: the file is written anew before it is written to
 }
 
 // OpenFile opens the keyring at path, sealed with the key in the file keyPath,
@@ -79,8 +67,8 @@ func OpenFile(path, keyPath string) (*File, error) {
 	return f, nil
 }
 
-// acquire locks the keyring against other processes: each writes the whole of
-// what it has in memory.
+// acquire locks the keyring against other processes: each writes behind what it
+// has read.
 func (f *File) acquire() error {
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
 		return fmt.Errorf("cannot make the keyring's folder: %w", err)
@@ -119,8 +107,7 @@ func (f *File) open() error {
 		return err
 	}
 	if noRing { // a crash after the key was made leaves this, too
-		f.made = true
-		return f.save(&content{})
+		return f.begin()
 	}
 	if err := f.load(); err != nil {
 		return f.finishRotation(err)
@@ -129,15 +116,34 @@ func (f *File) open() error {
 	return nil
 }
 
-func (f *File) create() error {
-	f.made = true
-	if _, err := rand.Read(f.wrap[:]); err != nil {
+func (f *File) create() (err error) {
+	if f.wrap, err = newKey(); err != nil {
 		return err
 	}
 	if err := replace(f.keyPath, keyText(f.wrap)); err != nil {
 		return fmt.Errorf("cannot make the wrapping key: %w", err)
 	}
-	return f.save(&content{})
+	return f.begin()
+}
+
+// begin makes a keyring without a key.
+func (f *File) begin() error {
+	f.made = true
+	return f.take(newContent())
+}
+
+// take writes the content whole, and then has it.
+func (f *File) take(c *content) error {
+	if err := f.rewrite(c, f.wrap); err != nil {
+		return fmt.Errorf("cannot write the keyring: %w", err)
+	}
+	f.content = c
+	return nil
+}
+
+func newKey() (key DataKey, err error) {
+	_, err = rand.Read(key[:])
+	return key, err
 }
 
 // finishRotation opens the keyring with the key of a rotation that a crash cut
@@ -167,113 +173,30 @@ func (f *File) loadKey(path string) error {
 	return nil
 }
 
+// load reads the file. One that was not closed in order is written anew, which
+// also removes what a crash left half written.
 func (f *File) load() error {
 	info, err := os.Stat(f.path)
 	if err == nil && info.Size() > maxFile {
 		return &DamageError{f.path, fmt.Sprintf("it has %d bytes, more than %d", info.Size(), maxFile)}
 	}
-	sealed, err := os.ReadFile(f.path)
+	file, err := os.ReadFile(f.path)
 	if err != nil {
 		return fmt.Errorf("cannot read the keyring: %w", err)
 	}
-	if len(sealed) < headBytes || !bytes.HasPrefix(sealed, []byte(magic)) {
-		return &DamageError{f.path, "it is not a keyring of this version"}
+	parse := parse
+	if bytes.HasPrefix(file, []byte(oldMagic)) {
+		parse = parseOld
 	}
-	box, err := chacha20poly1305.NewX(f.wrap[:])
-	if err != nil {
-		return err
+	p, wrong := parse(file, &f.wrap)
+	if wrong != "" {
+		return &DamageError{f.path, wrong + "; its wrapping key is in " + f.keyPath}
 	}
-	plain, err := box.Open(nil, sealed[len(magic):headBytes], sealed[headBytes:], []byte(magic))
-	if err != nil {
-		return &DamageError{f.path, "its bytes were changed, or it was sealed with another key than that in " + f.keyPath}
+	if p.torn || p.records > 1 {
+		return f.take(p.content)
 	}
-	var c content
-	if err := json.Unmarshal(plain, &c); err != nil {
-		return &DamageError{f.path, "its content can't be read"}
-	}
-	if bad := c.malformed(); bad != "" {
-		return &DamageError{f.path, "key " + bad + " in it has a wrong length"}
-	}
-	f.current.Store(&c)
-	return nil
-}
-
-// malformed names a key that can't be one.
-func (c *content) malformed() string {
-	for purpose, keys := range c.Signing {
-		for _, k := range keys {
-			if len(k.Seed) != ed25519.SeedSize {
-				return purpose + " " + k.ID
-			}
-		}
-	}
-	for name, key := range c.Data {
-		if len(key) != len(DataKey{}) {
-			return name
-		}
-	}
-	return ""
-}
-
-// save writes c durably, then takes it for the content. A crash leaves the file
-// as it was or as it is to be.
-func (f *File) save(c *content) error {
-	plain, err := json.Marshal(c)
-	if err != nil {
-		return err
-	}
-	box, err := chacha20poly1305.NewX(f.wrap[:])
-	if err != nil {
-		return err
-	}
-	size := headBytes + len(plain) + box.Overhead()
-	if size > maxFile {
-		return fmt.Errorf("cannot write the keyring: it would have %d bytes, more than %d", size, maxFile)
-	}
-	sealed := make([]byte, headBytes, size)
-	copy(sealed, magic)
-	nonce := sealed[len(magic):]
-	if _, err := rand.Read(nonce); err != nil {
-		return err
-	}
-	if err := replace(f.path, box.Seal(sealed, nonce, plain, []byte(magic))); err != nil {
-		return fmt.Errorf("cannot write the keyring: %w", err)
-	}
-	f.current.Store(c)
-	return nil
-}
-
-// Rotate seals the keyring with a new wrapping key, so that older copies of its
-// file can't be opened with the key that is kept from now on. The new key lies
-// beside the old one until the keyring is sealed with it: a crash leaves a pair
-// that fits.
-func (f *File) Rotate(ctx context.Context) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	c, err := f.read()
-	if err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	old := f.wrap
-	var fresh DataKey
-	if _, err := rand.Read(fresh[:]); err != nil {
-		return err
-	}
-	if err := replace(f.keyPath+nextSuffix, keyText(fresh)); err != nil {
-		return fmt.Errorf("cannot write the new wrapping key: %w", err)
-	}
-	f.wrap = fresh
-	if err := f.save(c); err != nil {
-		f.wrap = old
-		return err
-	}
-	if err := os.Rename(f.keyPath+nextSuffix, f.keyPath); err != nil {
-		return fmt.Errorf("cannot put the new wrapping key in place: %w", err)
-	}
-	return syncDir(f.keyPath)
+	f.content = p.content
+	return f.continueFile(file[:headBytes], p.records, int64(len(file)))
 }
 
 // replace writes a file beside path, syncs it, puts it in place and syncs the

@@ -17,7 +17,7 @@ import (
 
 // Limits of a keyring.
 const (
-	MaxName = 128     // bytes of a name
+	MaxName = 256     // bytes of a name
 	MaxBlob = 1 << 20 // bytes of a blob
 )
 
@@ -72,13 +72,16 @@ type Keyring interface {
 	// VerifyKeys returns the public keys of a purpose by id, also older ones.
 	VerifyKeys(ctx context.Context, purpose string) (map[string]ed25519.PublicKey, error)
 
-	// CreateDataKey makes a data key under a new name. A name that is in use is an
-	// error: a key is never replaced.
-	CreateDataKey(ctx context.Context, name string) (DataKey, error)
+	// CreateDataKeys makes a data key under each of the names, all of them or none, in
+	// one write. A name that is in use is an error: a key is never replaced.
+	CreateDataKeys(ctx context.Context, names ...string) ([]DataKey, error)
 	// DataKey returns a data key, or *MissingError.
 	DataKey(ctx context.Context, name string) (DataKey, error)
-	// DropDataKey forgets a data key for ever; it is no error if it isn't there.
-	DropDataKey(ctx context.Context, name string) error
+	// DropDataKeys forgets data keys for ever, in one write; it is no error if some
+	// aren't there.
+	DropDataKeys(ctx context.Context, names ...string) error
+	// DataKeyNames returns the names of data keys that begin with a prefix, sorted.
+	DataKeyNames(ctx context.Context, prefix string) ([]string, error)
 
 	// GetBlob returns a small secret, or ok = false.
 	GetBlob(ctx context.Context, name string) (data []byte, ok bool, err error)

@@ -36,6 +36,15 @@ func again(t *testing.T, f *File, dir string) *File {
 	return open(t, dir)
 }
 
+func createKey(t *testing.T, f *File, name string) DataKey {
+	t.Helper()
+	keys, err := f.CreateDataKeys(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys[0]
+}
+
 func TestWhatIsPutSurvivesReopening(t *testing.T) {
 	ctx, dir := context.Background(), t.TempDir()
 	f := open(t, dir)
@@ -43,10 +52,7 @@ func TestWhatIsPutSurvivesReopening(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := f.CreateDataKey(ctx, "job-1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := createKey(t, f, "job-1")
 	if err := f.PutBlob(ctx, "ca", []byte("certificate")); err != nil {
 		t.Fatal(err)
 	}
@@ -88,13 +94,11 @@ func TestARotatedSigningKeyStillVerifies(t *testing.T) {
 func TestADroppedDataKeyIsMissing(t *testing.T) {
 	ctx, dir := context.Background(), t.TempDir()
 	f := open(t, dir)
-	if _, err := f.CreateDataKey(ctx, "job-1"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.CreateDataKey(ctx, "job-1"); err == nil {
+	createKey(t, f, "job-1")
+	if _, err := f.CreateDataKeys(ctx, "job-1"); err == nil {
 		t.Error("a data key was replaced")
 	}
-	if err := f.DropDataKey(ctx, "job-1"); err != nil {
+	if err := f.DropDataKeys(ctx, "job-1", "none"); err != nil {
 		t.Fatal(err)
 	}
 	var missing *MissingError
@@ -260,10 +264,11 @@ func TestAClosedKeyringAnswersThat(t *testing.T) {
 	_, _, sign := f.SigningKey(ctx, "tokens")
 	_, rotate := f.RotateSigningKey(ctx, "tokens")
 	_, verify := f.VerifyKeys(ctx, "tokens")
-	_, create := f.CreateDataKey(ctx, "a")
+	_, create := f.CreateDataKeys(ctx, "a")
+	_, names := f.DataKeyNames(ctx, "")
 	_, data := f.DataKey(ctx, "a")
 	_, _, blob := f.GetBlob(ctx, "a")
-	for i, err := range []error{sign, rotate, verify, create, data, f.DropDataKey(ctx, "a"), blob, f.PutBlob(ctx, "a", nil), f.Rotate(ctx)} {
+	for i, err := range []error{sign, rotate, verify, create, names, data, f.DropDataKeys(ctx, "a"), blob, f.PutBlob(ctx, "a", nil), f.Rotate(ctx)} {
 		if !errors.Is(err, ErrClosed) {
 			t.Errorf("call %d is answered %v", i, err)
 		}
@@ -282,7 +287,7 @@ func TestNamesAndBlobsHaveLimits(t *testing.T) {
 	for _, name := range []string{"", strings.Repeat("p", MaxName+1)} {
 		_, _, sign := f.SigningKey(ctx, name)
 		_, rotate := f.RotateSigningKey(ctx, name)
-		_, create := f.CreateDataKey(ctx, name)
+		_, create := f.CreateDataKeys(ctx, "good", name)
 		for i, err := range []error{sign, rotate, create, f.PutBlob(ctx, name, nil)} {
 			if err == nil {
 				t.Errorf("call %d took a name of %d bytes", i, len(name))
@@ -294,7 +299,8 @@ func TestNamesAndBlobsHaveLimits(t *testing.T) {
 	}
 }
 
-// A change that can't be written changes nothing, also not what is in memory.
+// A change that can't be written changes nothing, also not what is in memory; and
+// once it can be, the next one is.
 func TestAFailedWriteChangesNothing(t *testing.T) {
 	ctx, dir := context.Background(), t.TempDir()
 	ring, _ := paths(dir)
@@ -302,12 +308,17 @@ func TestAFailedWriteChangesNothing(t *testing.T) {
 	if err := f.PutBlob(ctx, "a", []byte("before")); err != nil {
 		t.Fatal(err)
 	}
+	if err := f.file.Close(); err != nil { // so that writing behind it fails
+		t.Fatal(err)
+	}
 	obstacle := filepath.Join(ring+temporary, "x") // a folder that isn't empty can't be removed
 	if err := os.MkdirAll(obstacle, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.PutBlob(ctx, "a", []byte("after")); err == nil {
-		t.Error("it was written")
+	for range 2 { // the second time the file would be written anew
+		if err := f.PutBlob(ctx, "a", []byte("after")); err == nil {
+			t.Error("it was written")
+		}
 	}
 	if err := f.Rotate(ctx); err == nil {
 		t.Error("it was sealed anew")
@@ -315,9 +326,16 @@ func TestAFailedWriteChangesNothing(t *testing.T) {
 	if err := os.RemoveAll(ring + temporary); err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range []*File{f, again(t, f, dir)} {
-		if got, _, err := f.GetBlob(ctx, "a"); err == nil && string(got) != "before" {
-			t.Errorf("the blob is %q", got)
+	if got, _, err := f.GetBlob(ctx, "a"); err != nil || string(got) != "before" {
+		t.Errorf("the blob is %q, %v", got, err)
+	}
+	if err := f.PutBlob(ctx, "b", []byte("now")); err != nil {
+		t.Error(err)
+	}
+	f = again(t, f, dir)
+	for name, want := range map[string]string{"a": "before", "b": "now"} {
+		if got, _, err := f.GetBlob(ctx, name); err != nil || string(got) != want {
+			t.Errorf("blob %s is %q, %v", name, got, err)
 		}
 	}
 }
@@ -334,7 +352,10 @@ func TestManyAtOnce(t *testing.T) {
 		all.Go(func() {
 			var errs [4]error
 			name := fmt.Sprintf("job-%d", i)
-			keys[i], errs[0] = f.CreateDataKey(ctx, name)
+			made, err := f.CreateDataKeys(ctx, name)
+			if errs[0] = err; err == nil {
+				keys[i] = made[0]
+			}
 			kids[i], _, errs[1] = f.SigningKey(ctx, "tokens")
 			got, err := f.DataKey(ctx, name)
 			if errs[2] = err; got != keys[i] {

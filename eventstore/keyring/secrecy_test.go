@@ -38,10 +38,7 @@ func TestFilesAreTheOwnersAlone(t *testing.T) {
 func TestKeysAreNotPrinted(t *testing.T) {
 	ctx := context.Background()
 	f := open(t, t.TempDir())
-	k, err := f.CreateDataKey(ctx, "job-1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	k := createKey(t, f, "job-1")
 	if err := f.PutBlob(ctx, "a", []byte("secret blob")); err != nil {
 		t.Fatal(err)
 	}

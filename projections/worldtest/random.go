@@ -82,6 +82,9 @@ func (h *History) submit() {
 		s.Retries.Max = uint32(1 + h.source.Intn(2))
 		s.Retries.Backoff = spec.Duration(time.Duration(h.source.Intn(2)) * time.Second)
 	}
+	if h.source.Intn(3) == 0 {
+		s.Secrets = map[string]spec.Secret{"A": {Key: "job/" + i.String(), Sealed: []byte{1}}}
+	}
 	h.jobs = append(h.jobs, i)
 	h.give(i, job.Submit{ID: i, Spec: s})
 }
@@ -101,6 +104,10 @@ func (h *History) job() {
 func (h *History) command(s job.State) job.Command {
 	n := h.source.Intn(12)
 	switch {
+	case s.Status.Terminal() && n > 4:
+		return job.ShredSecrets{}
+	case s.Status == job.Bound && n == 5:
+		return job.WithholdSecrets{Attempt: s.Attempt, Detail: "because"}
 	case n == 0:
 		return job.RequestCancel{Reason: "because"}
 	case n == 1:
@@ -204,7 +211,12 @@ func (h *History) giveWorker(i id.ID, c worker.Command) {
 func (h *History) other() {
 	ns := one(h.source, "web", "data")
 	stream := event.NamespaceStream(ns)
-	switch h.source.Intn(8) {
+	switch h.source.Intn(11) {
+	case 8, 9:
+		secret := event.SecretStream(ns, one(h.source, "a", "b"))
+		h.Add(secret, &eventv1.SecretSet{Version: uint32(h.revisions[secret]) + 1, Sealed: []byte{1}, KeyId: "k"})
+	case 10:
+		h.Add(event.SecretStream(ns, "a"), &eventv1.SecretDeleted{})
 	case 0:
 		h.Add(stream, &eventv1.NamespacePaused{Reason: "because"})
 	case 1, 2:

@@ -57,9 +57,12 @@ const (
 // Attempt is one attempt that this agent has. It is safe for concurrent use.
 type Attempt struct {
 	parts  Parts
-	assign *agentprotov1.Assign
+	assign *agentprotov1.Assign // without its secrets
 	key    outbox.Key
 	box    *outbox.Box
+
+	// Owned by run once it has begun; forgotten at its end.
+	secrets []*agentprotov1.Secret
 
 	start chan struct{} // closed by Start
 	ended chan struct{} // closed when run returns
@@ -75,16 +78,20 @@ type Attempt struct {
 	result   *agentprotov1.Result
 }
 
-// New makes an attempt of an assignment, or says why this agent can't run it.
+// New makes an attempt of an assignment, or says why this agent can't run it. It
+// takes the secrets out of the assignment and has them until it has ended.
 // Nothing of it runs before Start.
 func New(parts Parts, assign *agentprotov1.Assign) (*Attempt, error) {
 	if err := check(assign); err != nil {
 		return nil, err
 	}
+	secrets := assign.GetSecrets()
+	assign.Secrets = nil
 	key := outbox.Key{Job: assign.GetRef().GetJob(), Attempt: assign.GetRef().GetAttempt()}
 	return &Attempt{
 		parts:    parts,
 		assign:   assign,
+		secrets:  secrets,
 		key:      key,
 		box:      parts.Outbox.Open(key),
 		start:    make(chan struct{}),

@@ -46,10 +46,13 @@ func defaults(tty bool) []string {
 
 // environment is all that a step gets. Of a name that comes twice the last
 // counts, so what a job can't set is at the end.
-func environment(inherited []string, a *agentprotov1.Assign, step int, folder string) []string {
+func environment(inherited []string, a *agentprotov1.Assign, secrets []*agentprotov1.Secret, step int, folder string) []string {
 	env := slices.Concat(inherited, defaults(a.GetTty()))
 	for _, pair := range slices.Concat(a.GetEnv(), a.GetSteps()[step].GetEnv()) {
 		env = append(env, pair.GetKey()+"="+pair.GetValue())
+	}
+	for _, secret := range secrets {
+		env = append(env, secret.GetName()+"="+string(secret.GetValue()))
 	}
 	if trace := a.GetTraceparent(); trace != "" {
 		env = append(env, "TRACEPARENT="+trace)
@@ -95,13 +98,25 @@ func check(a *agentprotov1.Assign) error {
 		pairs = append(pairs, step.GetEnv()...)
 	}
 	for _, pair := range pairs {
-		name := pair.GetKey()
-		switch {
-		case name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(pair.GetValue(), "\x00"):
-			return fmt.Errorf("%q can't be an environment variable", name)
-		case strings.HasPrefix(name, ownPrefix) || strings.HasPrefix(name, loaderPrefix):
-			return fmt.Errorf("a job can't set the environment variable %s", name)
+		if err := checkVariable(pair.GetKey(), pair.GetValue()); err != nil {
+			return err
 		}
+	}
+	for _, secret := range a.GetSecrets() {
+		if err := checkVariable(secret.GetName(), string(secret.GetValue())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkVariable says why a variable can't be set, without its value.
+func checkVariable(name, value string) error {
+	switch {
+	case name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(value, "\x00"):
+		return fmt.Errorf("%q can't be an environment variable", name)
+	case strings.HasPrefix(name, ownPrefix) || strings.HasPrefix(name, loaderPrefix):
+		return fmt.Errorf("a job can't set the environment variable %s", name)
 	}
 	return nil
 }

@@ -64,6 +64,7 @@ func (a *Attempt) run(ctx context.Context) {
 	result := &agentprotov1.Result{Ref: a.Ref(), Outcome: stateSucceeded}
 	folder, taken := a.work(result)
 	a.box.Close()
+	a.forget()
 	result.EndedAtNs, result.TookNs = time.Now().UnixNano(), int64(time.Since(begin))
 	result.EndOffset = a.box.Written()
 	if usage, ok := a.parts.Sampler.Remove(a.key); ok {
@@ -76,6 +77,15 @@ func (a *Attempt) run(ctx context.Context) {
 	if taken {
 		a.parts.Workspaces.Release(ctx, folder)
 	}
+}
+
+// forget overwrites the secrets: the attempt needs them no more, and may be kept
+// for as long as its result is not acknowledged.
+func (a *Attempt) forget() {
+	for _, s := range a.secrets {
+		clear(s.Value)
+	}
+	a.secrets = nil
 }
 
 // work takes a workspace and does the steps in it, if the attempt may run at all.
@@ -144,7 +154,7 @@ func (a *Attempt) step(i int, folder string) ending {
 	p, err := a.parts.Host.Start(process.Spec{
 		Argv:   step.GetArgv(),
 		Dir:    folder,
-		Env:    environment(a.parts.Inherited, a.assign, i, folder),
+		Env:    environment(a.parts.Inherited, a.assign, a.secrets, i, folder),
 		TTY:    a.assign.GetTty(),
 		Stdout: a.out(outbox.Stdout),
 		Stderr: a.out(outbox.Stderr),

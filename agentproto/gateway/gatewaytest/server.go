@@ -102,7 +102,7 @@ func (s *Server) open(t testing.TB) {
 	s.Authority, err = authority.Open(t.Context(), authority.Config{Keyring: s.keys})
 	must()
 	s.Runner = projections.NewRunner(s.Store, projections.RunnerConfig{Logger: s.Logger})
-	s.Commands = commands.New(commands.Config{Store: s.Store, Applied: s.Runner.WaitFor})
+	s.Commands = commands.New(commands.Config{Store: s.Store, Keys: s.keys, Applied: s.Runner.WaitFor})
 	s.Telemetry = telemetry.New()
 	s.Gateway = gateway.New(gateway.Config{
 		Commands: s.Commands, Runner: s.Runner, Store: s.Store, JobLog: s.JobLog, Telemetry: s.Telemetry,

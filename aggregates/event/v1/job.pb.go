@@ -37,7 +37,8 @@ type JobSubmitted struct {
 	TimeLimitNs   int64                  `protobuf:"varint,9,opt,name=time_limit_ns,json=timeLimitNs,proto3" json:"time_limit_ns,omitempty"` // of one attempt, from its start; 0 is none
 	Cancel        *CancelPolicy          `protobuf:"bytes,10,opt,name=cancel,proto3" json:"cancel,omitempty"`
 	Spec          []byte                 `protobuf:"bytes,11,opt,name=spec,proto3" json:"spec,omitempty"`
-	Steps         uint32                 `protobuf:"varint,12,opt,name=steps,proto3" json:"steps,omitempty"` // how many steps it has, at least 1
+	Steps         uint32                 `protobuf:"varint,12,opt,name=steps,proto3" json:"steps,omitempty"`   // how many steps it has, at least 1
+	Sealed        bool                   `protobuf:"varint,13,opt,name=sealed,proto3" json:"sealed,omitempty"` // it has secrets of its own, sealed with the data key job/<its id>
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -154,6 +155,13 @@ func (x *JobSubmitted) GetSteps() uint32 {
 		return x.Steps
 	}
 	return 0
+}
+
+func (x *JobSubmitted) GetSealed() bool {
+	if x != nil {
+		return x.Sealed
+	}
+	return false
 }
 
 // Retries says after which ends the job is tried again.
@@ -935,7 +943,8 @@ func (x *JobSucceeded) GetEnding() *Ending {
 }
 
 // JobFailed: the attempt ended otherwise. Raised by FinishJob; by RequeueJob when
-// workers have refused the job too often, with the cause cannot_start.
+// workers have refused the job too often, with the cause cannot_start; by
+// WithholdSecrets when a secret of it can't be had, with secret_unavailable.
 type JobFailed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Attempt       uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
@@ -1596,19 +1605,179 @@ func (x *JobLogSealed) GetDigest() []byte {
 	return nil
 }
 
+// SecretRead: a worker was given stored secrets for an attempt. Raised by
+// ReadSecrets before they are sent; again only if they are others.
+type SecretRead struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Attempt       uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	WorkerId      string                 `protobuf:"bytes,2,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
+	Secrets       []*SecretUse           `protobuf:"bytes,3,rep,name=secrets,proto3" json:"secrets,omitempty"` // sorted by variable
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SecretRead) Reset() {
+	*x = SecretRead{}
+	mi := &file_event_v1_job_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SecretRead) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SecretRead) ProtoMessage() {}
+
+func (x *SecretRead) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_job_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SecretRead.ProtoReflect.Descriptor instead.
+func (*SecretRead) Descriptor() ([]byte, []int) {
+	return file_event_v1_job_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *SecretRead) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *SecretRead) GetWorkerId() string {
+	if x != nil {
+		return x.WorkerId
+	}
+	return ""
+}
+
+func (x *SecretRead) GetSecrets() []*SecretUse {
+	if x != nil {
+		return x.Secrets
+	}
+	return nil
+}
+
+type SecretUse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Variable      string                 `protobuf:"bytes,1,opt,name=variable,proto3" json:"variable,omitempty"` // of the environment that holds it
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`         // of the stored secret
+	Version       uint32                 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SecretUse) Reset() {
+	*x = SecretUse{}
+	mi := &file_event_v1_job_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SecretUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SecretUse) ProtoMessage() {}
+
+func (x *SecretUse) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_job_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SecretUse.ProtoReflect.Descriptor instead.
+func (*SecretUse) Descriptor() ([]byte, []int) {
+	return file_event_v1_job_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *SecretUse) GetVariable() string {
+	if x != nil {
+		return x.Variable
+	}
+	return ""
+}
+
+func (x *SecretUse) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SecretUse) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+// JobSecretsShredded: the job's own secrets can't be read any more by anybody, for
+// their data key was dropped. Raised by ShredSecrets after the job's end.
+type JobSecretsShredded struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobSecretsShredded) Reset() {
+	*x = JobSecretsShredded{}
+	mi := &file_event_v1_job_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobSecretsShredded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobSecretsShredded) ProtoMessage() {}
+
+func (x *JobSecretsShredded) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_job_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobSecretsShredded.ProtoReflect.Descriptor instead.
+func (*JobSecretsShredded) Descriptor() ([]byte, []int) {
+	return file_event_v1_job_proto_rawDescGZIP(), []int{23}
+}
+
 // KeyUsed: an idempotency key was used for a submission. Raised by SubmitJob in
 // the same append as JobSubmitted, in the stream of the key.
 type KeyUsed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	JobIds        []string               `protobuf:"bytes,1,rep,name=job_ids,json=jobIds,proto3" json:"job_ids,omitempty"`
-	Digest        []byte                 `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"` // SHA-256 of the submission
+	Digest        []byte                 `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"` // SHA-256 of the submission; HMAC-SHA256 if it has secrets, with a key of the keyring
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *KeyUsed) Reset() {
 	*x = KeyUsed{}
-	mi := &file_event_v1_job_proto_msgTypes[21]
+	mi := &file_event_v1_job_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1620,7 +1789,7 @@ func (x *KeyUsed) String() string {
 func (*KeyUsed) ProtoMessage() {}
 
 func (x *KeyUsed) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_job_proto_msgTypes[21]
+	mi := &file_event_v1_job_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1633,7 +1802,7 @@ func (x *KeyUsed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyUsed.ProtoReflect.Descriptor instead.
 func (*KeyUsed) Descriptor() ([]byte, []int) {
-	return file_event_v1_job_proto_rawDescGZIP(), []int{21}
+	return file_event_v1_job_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *KeyUsed) GetJobIds() []string {
@@ -1654,7 +1823,7 @@ var File_event_v1_job_proto protoreflect.FileDescriptor
 
 const file_event_v1_job_proto_rawDesc = "" +
 	"\n" +
-	"\x12event/v1/job.proto\x12\x0ehodei.event.v1\x1a\x15event/v1/common.proto\"\xb0\x03\n" +
+	"\x12event/v1/job.proto\x12\x0ehodei.event.v1\x1a\x15event/v1/common.proto\"\xc8\x03\n" +
 	"\fJobSubmitted\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -1668,7 +1837,8 @@ const file_event_v1_job_proto_rawDesc = "" +
 	"\x06cancel\x18\n" +
 	" \x01(\v2\x1c.hodei.event.v1.CancelPolicyR\x06cancel\x12\x12\n" +
 	"\x04spec\x18\v \x01(\fR\x04spec\x12\x14\n" +
-	"\x05steps\x18\f \x01(\rR\x05steps\"J\n" +
+	"\x05steps\x18\f \x01(\rR\x05steps\x12\x16\n" +
+	"\x06sealed\x18\r \x01(\bR\x06sealed\"J\n" +
 	"\aRetries\x12\x10\n" +
 	"\x03max\x18\x01 \x01(\rR\x03max\x12\x0e\n" +
 	"\x02on\x18\x02 \x03(\tR\x02on\x12\x1d\n" +
@@ -1784,7 +1954,17 @@ const file_event_v1_job_proto_rawDesc = "" +
 	"\fJobLogSealed\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x16\n" +
-	"\x06digest\x18\x03 \x01(\fR\x06digest\":\n" +
+	"\x06digest\x18\x03 \x01(\fR\x06digest\"x\n" +
+	"\n" +
+	"SecretRead\x12\x18\n" +
+	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x1b\n" +
+	"\tworker_id\x18\x02 \x01(\tR\bworkerId\x123\n" +
+	"\asecrets\x18\x03 \x03(\v2\x19.hodei.event.v1.SecretUseR\asecrets\"U\n" +
+	"\tSecretUse\x12\x1a\n" +
+	"\bvariable\x18\x01 \x01(\tR\bvariable\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\rR\aversion\"\x14\n" +
+	"\x12JobSecretsShredded\":\n" +
 	"\aKeyUsed\x12\x17\n" +
 	"\ajob_ids\x18\x01 \x03(\tR\x06jobIds\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\fR\x06digestB9Z7github.com/hodei-jobs/hodei/aggregates/event/v1;eventv1b\x06proto3"
@@ -1801,7 +1981,7 @@ func file_event_v1_job_proto_rawDescGZIP() []byte {
 	return file_event_v1_job_proto_rawDescData
 }
 
-var file_event_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_event_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_event_v1_job_proto_goTypes = []any{
 	(*JobSubmitted)(nil),       // 0: hodei.event.v1.JobSubmitted
 	(*Retries)(nil),            // 1: hodei.event.v1.Retries
@@ -1824,29 +2004,33 @@ var file_event_v1_job_proto_goTypes = []any{
 	(*JobRequeued)(nil),        // 18: hodei.event.v1.JobRequeued
 	(*ResultRefused)(nil),      // 19: hodei.event.v1.ResultRefused
 	(*JobLogSealed)(nil),       // 20: hodei.event.v1.JobLogSealed
-	(*KeyUsed)(nil),            // 21: hodei.event.v1.KeyUsed
-	(*Pair)(nil),               // 22: hodei.event.v1.Pair
-	(*Resources)(nil),          // 23: hodei.event.v1.Resources
-	(*Usage)(nil),              // 24: hodei.event.v1.Usage
+	(*SecretRead)(nil),         // 21: hodei.event.v1.SecretRead
+	(*SecretUse)(nil),          // 22: hodei.event.v1.SecretUse
+	(*JobSecretsShredded)(nil), // 23: hodei.event.v1.JobSecretsShredded
+	(*KeyUsed)(nil),            // 24: hodei.event.v1.KeyUsed
+	(*Pair)(nil),               // 25: hodei.event.v1.Pair
+	(*Resources)(nil),          // 26: hodei.event.v1.Resources
+	(*Usage)(nil),              // 27: hodei.event.v1.Usage
 }
 var file_event_v1_job_proto_depIdxs = []int32{
-	22, // 0: hodei.event.v1.JobSubmitted.requires:type_name -> hodei.event.v1.Pair
-	23, // 1: hodei.event.v1.JobSubmitted.resources:type_name -> hodei.event.v1.Resources
+	25, // 0: hodei.event.v1.JobSubmitted.requires:type_name -> hodei.event.v1.Pair
+	26, // 1: hodei.event.v1.JobSubmitted.resources:type_name -> hodei.event.v1.Resources
 	1,  // 2: hodei.event.v1.JobSubmitted.retries:type_name -> hodei.event.v1.Retries
 	2,  // 3: hodei.event.v1.JobSubmitted.cancel:type_name -> hodei.event.v1.CancelPolicy
 	4,  // 4: hodei.event.v1.JobBound.decision:type_name -> hodei.event.v1.Decision
 	5,  // 5: hodei.event.v1.Decision.refused:type_name -> hodei.event.v1.Refusal
 	6,  // 6: hodei.event.v1.Decision.best:type_name -> hodei.event.v1.Candidate
-	24, // 7: hodei.event.v1.Ending.usage:type_name -> hodei.event.v1.Usage
+	27, // 7: hodei.event.v1.Ending.usage:type_name -> hodei.event.v1.Usage
 	10, // 8: hodei.event.v1.JobSucceeded.ending:type_name -> hodei.event.v1.Ending
 	10, // 9: hodei.event.v1.JobFailed.ending:type_name -> hodei.event.v1.Ending
 	10, // 10: hodei.event.v1.JobCancelled.ending:type_name -> hodei.event.v1.Ending
 	10, // 11: hodei.event.v1.JobTimedOut.ending:type_name -> hodei.event.v1.Ending
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	22, // 12: hodei.event.v1.SecretRead.secrets:type_name -> hodei.event.v1.SecretUse
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_event_v1_job_proto_init() }
@@ -1863,7 +2047,7 @@ func file_event_v1_job_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_event_v1_job_proto_rawDesc), len(file_event_v1_job_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -30,6 +30,7 @@ type SettingsChanged struct {
 	Policy               *string                `protobuf:"bytes,3,opt,name=policy,proto3,oneof" json:"policy,omitempty"`                                                            // binpack, leastloaded
 	ReconnectToleranceNs *int64                 `protobuf:"varint,4,opt,name=reconnect_tolerance_ns,json=reconnectToleranceNs,proto3,oneof" json:"reconnect_tolerance_ns,omitempty"` // silence after which a worker is lost
 	OrphanAfterNs        *int64                 `protobuf:"varint,5,opt,name=orphan_after_ns,json=orphanAfterNs,proto3,oneof" json:"orphan_after_ns,omitempty"`                      // how long an agent goes on without any server
+	SecretRetentionNs    *int64                 `protobuf:"varint,6,opt,name=secret_retention_ns,json=secretRetentionNs,proto3,oneof" json:"secret_retention_ns,omitempty"`          // from a job's end until its own secrets are shredded
 	unknownFields        protoimpl.UnknownFields
 	sizeCache            protoimpl.SizeCache
 }
@@ -95,6 +96,13 @@ func (x *SettingsChanged) GetReconnectToleranceNs() int64 {
 func (x *SettingsChanged) GetOrphanAfterNs() int64 {
 	if x != nil && x.OrphanAfterNs != nil {
 		return *x.OrphanAfterNs
+	}
+	return 0
+}
+
+func (x *SettingsChanged) GetSecretRetentionNs() int64 {
+	if x != nil && x.SecretRetentionNs != nil {
+		return *x.SecretRetentionNs
 	}
 	return 0
 }
@@ -203,18 +211,20 @@ var File_event_v1_server_proto protoreflect.FileDescriptor
 
 const file_event_v1_server_proto_rawDesc = "" +
 	"\n" +
-	"\x15event/v1/server.proto\x12\x0ehodei.event.v1\"\xc7\x02\n" +
+	"\x15event/v1/server.proto\x12\x0ehodei.event.v1\"\x94\x03\n" +
 	"\x0fSettingsChanged\x12(\n" +
 	"\rkept_finished\x18\x01 \x01(\rH\x00R\fkeptFinished\x88\x01\x01\x12'\n" +
 	"\raging_step_ns\x18\x02 \x01(\x03H\x01R\vagingStepNs\x88\x01\x01\x12\x1b\n" +
 	"\x06policy\x18\x03 \x01(\tH\x02R\x06policy\x88\x01\x01\x129\n" +
 	"\x16reconnect_tolerance_ns\x18\x04 \x01(\x03H\x03R\x14reconnectToleranceNs\x88\x01\x01\x12+\n" +
-	"\x0forphan_after_ns\x18\x05 \x01(\x03H\x04R\rorphanAfterNs\x88\x01\x01B\x10\n" +
+	"\x0forphan_after_ns\x18\x05 \x01(\x03H\x04R\rorphanAfterNs\x88\x01\x01\x123\n" +
+	"\x13secret_retention_ns\x18\x06 \x01(\x03H\x05R\x11secretRetentionNs\x88\x01\x01B\x10\n" +
 	"\x0e_kept_finishedB\x10\n" +
 	"\x0e_aging_step_nsB\t\n" +
 	"\a_policyB\x19\n" +
 	"\x17_reconnect_tolerance_nsB\x12\n" +
-	"\x10_orphan_after_ns\">\n" +
+	"\x10_orphan_after_nsB\x16\n" +
+	"\x14_secret_retention_ns\">\n" +
 	"\fServerJoined\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x14\n" +
 	"\x05store\x18\x02 \x01(\tR\x05store\"'\n" +

@@ -25,7 +25,7 @@ type Mistake struct {
 	Line, Column int    // from 1; 0 is unknown
 	Text         string // what is wrong
 	Help         string // what would do
-	Source       string // the line
+	Source       string // the line; empty if a secret stands in it
 	Width        int    // columns of what is wrong
 }
 
@@ -40,7 +40,7 @@ func (e *Error) Error() string {
 // Parse returns the file's spec as JSON, checked as the server will check it. An
 // error is an *Error.
 func Parse(name string, data []byte) ([]byte, error) {
-	f := &file{name: name, lines: strings.Split(string(data), "\n"), places: map[string]place{}}
+	f := &file{name: name, lines: strings.Split(string(data), "\n"), places: map[string]place{}, secret: map[int]bool{}}
 	if len(data) > spec.MaxSpecBytes {
 		return nil, f.wrong(place{}, fmt.Sprintf("the file has %d bytes, a job may have %d", len(data), spec.MaxSpecBytes))
 	}
@@ -65,6 +65,7 @@ type file struct {
 	name   string
 	lines  []string
 	places map[string]place // by location: of the key, and with a trailing = of the value
+	secret map[int]bool     // lines in which a secret stands, which are not shown
 }
 
 type place struct{ line, column, width int }
@@ -93,7 +94,7 @@ func (f *file) write(b *bytes.Buffer, n *yaml.Node, at string, depth int) error 
 		b.WriteByte(']')
 		return nil
 	case yaml.ScalarNode:
-		return f.scalar(b, n, here)
+		return f.scalar(b, n, here, isSecret(at))
 	}
 	return f.wrong(here, "anchors and aliases are not possible here")
 }
@@ -107,6 +108,10 @@ func (f *file) mapping(b *bytes.Buffer, n *yaml.Node, at string, depth int) erro
 		if key.Kind != yaml.ScalarNode {
 			return f.wrong(where, "a field's name must be a word")
 		}
+		path := strings.TrimPrefix(at+"."+key.Value, ".")
+		if isSecret(path) {
+			f.hide(value)
+		}
 		if seen[key.Value] {
 			return f.wrong(where, fmt.Sprintf("field %q stands here twice", key.Value))
 		}
@@ -119,7 +124,6 @@ func (f *file) mapping(b *bytes.Buffer, n *yaml.Node, at string, depth int) erro
 			return err
 		}
 		b.Write(append(quoted, ':'))
-		path := strings.TrimPrefix(at+"."+key.Value, ".")
 		f.places[path] = where
 		f.places[path+"="] = place{value.Line, value.Column, max(len([]rune(value.Value)), 1)}
 		f.places[at+"["+strconv.Quote(key.Value)+"]"] = where // so faults of what users give names to are located
@@ -131,18 +135,40 @@ func (f *file) mapping(b *bytes.Buffer, n *yaml.Node, at string, depth int) erro
 	return nil
 }
 
-func (f *file) scalar(b *bytes.Buffer, n *yaml.Node, here place) error {
+// isSecret reports whether a secret, or a part of one, stands at a location.
+func isSecret(at string) bool {
+	return at == "secrets" || strings.HasPrefix(at, "secrets.") || strings.HasPrefix(at, "secrets[")
+}
+
+// hide keeps the lines of a secret from being shown.
+func (f *file) hide(n *yaml.Node) {
+	last := n.Line + strings.Count(n.Value, "\n")
+	if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+		last++ // a block begins in the line after
+	}
+	for line := n.Line; line <= last; line++ {
+		f.secret[line] = true
+	}
+}
+
+func (f *file) scalar(b *bytes.Buffer, n *yaml.Node, here place, hidden bool) error {
 	var v any = n.Value
 	switch n.ShortTag() {
 	case "!!null":
 		v = nil
 	case "!!bool", "!!int", "!!float":
 		if err := n.Decode(&v); err != nil {
+			if hidden {
+				return f.wrong(here, "a secret is its value in quotes")
+			}
 			return f.wrong(here, err.Error())
 		}
 	}
 	text, err := json.Marshal(v)
-	if err != nil {
+	switch {
+	case err != nil && hidden:
+		return f.wrong(here, "a secret is its value in quotes")
+	case err != nil:
 		return f.wrong(here, fmt.Sprintf("%q can't be a value here", n.Value))
 	}
 	b.Write(text)
@@ -168,7 +194,9 @@ func (f *file) explain(err error) error {
 			p = f.nearest(d.Location)
 		}
 		m := f.mistake(p, strings.TrimPrefix(text, ": "))
-		m.Help = d.Help
+		if m.Help = d.Help; m.Source == "" && d.Help != "" {
+			m.Text, m.Help = d.Location+": "+d.Message, ""
+		}
 		out.Mistakes = append(out.Mistakes, m)
 	}
 	return out
@@ -187,7 +215,7 @@ func (f *file) nearest(location string) place {
 
 func (f *file) mistake(p place, text string) Mistake {
 	m := Mistake{File: f.name, Line: p.line, Column: p.column, Text: text, Width: max(p.width, 1)}
-	if p.line >= 1 && p.line <= len(f.lines) {
+	if p.line >= 1 && p.line <= len(f.lines) && !f.secret[p.line] {
 		m.Source = strings.TrimRight(f.lines[p.line-1], "\r")
 	}
 	return m

@@ -135,3 +135,31 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// The line in which a secret stands is never shown, whatever in it is wrong.
+func TestALineWithASecretIsNotShown(t *testing.T) {
+	for _, text := range []string{
+		"command: x\nsecrets: {A: canary, B: 4711}\ntimeout: 5m\n",
+		"{command: x, secrets: {A: canary}, timeout: soon}\n",
+		"command: x\nsecrets:\n  A: canary\n  A: canary\n",
+		"command: x\nsecrets:\n  A: |\n    one\n    canary\n  B: 0x4711\n",
+		"command: x\nsecrets:\n  A: .inf\n  B: [canary]\n",
+		"command: x\nsecrets:\n  A: {from: canary!}\n",
+		"command: x\nsecrets: canary\n",
+		"command: x\nenv: {A: b}\nsecrets: {A: canary}\n",
+		`{"command": "x", "secrets": {"A": "canary\u0000"}, "retries": {"backoff": "never"}}`,
+		"command: x\nsecrets: {A: !!int canary}\n",
+	} {
+		_, err := Parse("job.yaml", []byte(text))
+		var e *Error
+		if !errors.As(err, &e) {
+			t.Errorf("%q is taken: %v", text, err)
+			continue
+		}
+		for _, m := range e.Mistakes {
+			if seen := fmt.Sprintf("%+v", m); strings.Contains(seen, "canary") || strings.Contains(seen, "4711") {
+				t.Errorf("%q shows %s", text, seen)
+			}
+		}
+	}
+}
