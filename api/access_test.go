@@ -28,20 +28,21 @@ var listed = map[string]access{
 	"GET /livez":  {},
 	"GET /readyz": {},
 
-	"POST /v1/jobs":             {role: token.Submitter},
-	"POST /v1/jobs:batch":       {role: token.Submitter},
-	"GET /v1/jobs":              {role: token.Viewer},
-	"GET /v1/jobs/{id}":         {role: token.Viewer, one: true},
-	"POST /v1/jobs/{id}/cancel": {role: token.Submitter, one: true},
-	"GET /v1/jobs/{id}/events":  {role: token.Viewer, one: true},
-	"GET /v1/jobs/{id}/logs":    {role: token.Viewer, one: true},
-	"GET /v1/queue":             {role: token.Viewer},
-	"GET /v1/workers":           {role: token.Viewer},
-	"GET /v1/workers/{id}":      {role: token.Viewer},
-	"GET /v1/events":            {role: token.Viewer, all: true},
-	"GET /v1/secrets":           {role: token.Submitter},
-	"PUT /v1/secrets/{name}":    {role: token.Operator},
-	"DELETE /v1/secrets/{name}": {role: token.Operator},
+	"POST /v1/jobs":                {role: token.Submitter},
+	"POST /v1/jobs:batch":          {role: token.Submitter},
+	"GET /v1/jobs":                 {role: token.Viewer},
+	"GET /v1/jobs/{id}":            {role: token.Viewer, one: true},
+	"POST /v1/jobs/{id}/cancel":    {role: token.Submitter, one: true},
+	"GET /v1/jobs/{id}/events":     {role: token.Viewer, one: true},
+	"GET /v1/jobs/{id}/logs":       {role: token.Viewer, one: true},
+	"GET /v1/jobs/{id}/logs/steps": {role: token.Viewer, one: true},
+	"GET /v1/queue":                {role: token.Viewer},
+	"GET /v1/workers":              {role: token.Viewer},
+	"GET /v1/workers/{id}":         {role: token.Viewer},
+	"GET /v1/events":               {role: token.Viewer, all: true},
+	"GET /v1/secrets":              {role: token.Submitter},
+	"PUT /v1/secrets/{name}":       {role: token.Operator},
+	"DELETE /v1/secrets/{name}":    {role: token.Operator},
 }
 
 // bodies are what is sent to the routes that take one.
@@ -179,7 +180,7 @@ func TestATokenSeesItsNamespaceAlone(t *testing.T) {
 	mine, other := s.submit(admin, `{"command":"true","namespace":"web"}`), s.submit(admin, `{"command":"true"}`)
 	plain := s.token("web", token.Submitter)
 	for path, want := range map[string]int{
-		"/v1/jobs/" + mine.ID: 200, "/v1/jobs/" + other.ID: 404, "/v1/jobs/" + other.ID + "/events": 404, "/v1/jobs/" + other.ID + "/logs": 404,
+		"/v1/jobs/" + mine.ID: 200, "/v1/jobs/" + other.ID: 404, "/v1/jobs/" + other.ID + "/events": 404, "/v1/jobs/" + other.ID + "/logs": 404, "/v1/jobs/" + other.ID + "/logs/steps": 404,
 		"/v1/jobs?namespace=web": 200, "/v1/jobs?namespace=default": 403, "/v1/jobs?namespace=nowhere": 403,
 		"/v1/queue?namespace=web": 200, "/v1/queue?namespace=default": 403, "/v1/events": 403,
 	} {

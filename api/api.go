@@ -9,11 +9,13 @@ package api
 import (
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
 
+	"github.com/hodei-jobs/hodei/api/sse"
 	"github.com/hodei-jobs/hodei/api/watch"
 	"github.com/hodei-jobs/hodei/commands"
 	"github.com/hodei-jobs/hodei/eventstore"
@@ -52,20 +54,30 @@ type Config struct {
 
 type server struct {
 	Config
-	reasons reasons
-	streams streams
-	done    <-chan struct{} // closed when the server stops: streams end
+	reasons    reasons
+	streams    streams
+	searches   atomic.Int32    // of logs, under way
+	laggards   chan struct{}   // has room for streams that read the journal of logs
+	writeLimit time.Duration   // for a client to take one write
+	done       <-chan struct{} // closed when the server stops: streams end
+}
+
+func newServer(c Config, stop <-chan struct{}) *server {
+	return &server{Config: c, done: stop, laggards: make(chan struct{}, maxLaggards), writeLimit: sse.WriteLimit}
 }
 
 // New returns the API and its OpenAPI document. Its event streams end when stop
 // is closed.
 func New(c Config, stop <-chan struct{}) (http.Handler, *huma.OpenAPI) {
-	s := &server{Config: c, done: stop}
+	return newServer(c, stop).routes()
+}
+
+func (s *server) routes() (http.Handler, *huma.OpenAPI) {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.routeError
 	e.Use(s.recover, guard)
-	api := huma.NewAPI(config(c.Version), newAdapter(e))
+	api := huma.NewAPI(config(s.Version), newAdapter(e))
 	api.UseMiddleware(s.authenticate)
 	s.health(api)
 	s.submissions(api)

@@ -110,7 +110,7 @@ func newSite(t testing.TB) *site {
 	parts := Config{Commands: s.commands, Runner: s.runner, Store: store, Logs: s.logs, Telemetry: telemetry.New(),
 		Clock: store.Now, Logger: slog.New(s.failures), Watch: hub, Version: "test"}
 	handler, document := New(parts, s.stop)
-	s.server = &server{Config: parts, done: s.stop}
+	s.server = newServer(parts, s.stop)
 	server := httptest.NewServer(handler)
 	s.url, s.document, s.handler = server.URL, document, handler
 	t.Cleanup(func() {

@@ -19,17 +19,33 @@ import (
 // changes without an event of the job's own.
 const waitingLook = 2 * time.Second
 
+const (
+	// fillBytes is how much of a log is read in one go. What was read is encoded
+	// before it is sent, so that a client that does not read holds up no more
+	// memory than that, and never a frame of the journal.
+	fillBytes = 64 << 10
+
+	// maxLaggards is how many streams that are far behind read at once: each reads
+	// whole frames of the journal.
+	maxLaggards = 8
+	// lagging is how far behind the head a stream reads the journal, perhaps.
+	lagging = 64 << 10
+)
+
 // logFollower streams one job's output and states to one client.
 type logFollower struct {
 	*server
 	job    jobs.Job   // as it was seen last
 	key    joblog.Key // the attempt being streamed; attempt 0 before the first
 	offset uint64
-	only   bool // end with this attempt
+	to     uint64 // send no byte from there on
+	tag    uint8  // of the stream that is sent; 0 is both
+	only   bool   // end with this attempt
 
 	out     *sse.Writer
-	seen    []byte // the last state event
-	waiting bool   // what it said was that the job waits
+	told    jobs.Job // as the last state event had it
+	seen    []byte   // that event
+	waiting bool     // what it said was that the job waits
 	sent    time.Time
 }
 
@@ -45,6 +61,7 @@ func (f *logFollower) run(ctx context.Context, out *sse.Writer) {
 			release()
 			return
 		}
+		f.out.Idle()
 		look.Reset(f.pause())
 		looked := false
 		select {
@@ -53,7 +70,7 @@ func (f *logFollower) run(ctx context.Context, out *sse.Writer) {
 		case <-changed:
 		case <-more:
 		case <-look.C:
-			looked = true
+			looked, f.told = true, jobs.Job{}
 		}
 		release()
 		if (looked || closed(f.done) || ctx.Err() != nil) && f.over(ctx) {
@@ -107,6 +124,8 @@ func (f *logFollower) advance(ctx context.Context) (more <-chan struct{}, done b
 		switch {
 		case f.writing(j): // also while it waits for its first or next attempt
 			return more, false
+		case f.ending(), f.offset < f.Logs.Head(f.key):
+			return more, false // its last bytes, or the word that they were, are on their way
 		case f.only || j.Attempt <= f.key.Attempt:
 			f.end(ctx, w, j)
 			return nil, true
@@ -141,42 +160,71 @@ func (f *logFollower) writing(j *jobs.Job) bool {
 	return true
 }
 
+// ending says whether the log of an attempt that is over has not been ended yet: of
+// one that was lost, bytes may come until then.
+func (f *logFollower) ending() bool {
+	_, ended := f.Logs.Ended(f.key)
+	return !ended && f.Logs.Head(f.key) > 0
+}
+
 // drain sends what the log has from the offset on.
 func (f *logFollower) drain(ctx context.Context) error {
-	for {
-		pieces, next, err := f.Logs.Read(ctx, f.key, f.offset, logChunk)
-		if err != nil {
+	for f.offset < f.to {
+		before := f.offset
+		if err := f.fill(ctx); err != nil {
 			if ctx.Err() == nil {
 				f.Logger.Error("cannot read a job's log", "job", f.job.ID.String(), "attempt", f.key.Attempt, "offset", f.offset, "error", err)
 			}
 			return err
 		}
-		if next == f.offset {
+		if f.offset == before {
 			return nil
 		}
-		for _, p := range pieces {
-			f.out.Event("", logID(f.key.Attempt, p.Offset+uint64(len(p.Data))), pieceData(&p))
-			if f.out.Buffered() >= flushBytes {
-				if err := f.flush(); err != nil {
-					return err
-				}
-			}
+		if f.out.Buffered() < flushBytes {
+			continue
 		}
-		f.offset = next
+		if err := f.flush(); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// fill reads and encodes what comes next.
+func (f *logFollower) fill(ctx context.Context) error {
+	if head := f.Logs.Head(f.key); head > f.offset+lagging {
+		select {
+		case f.laggards <- struct{}{}:
+			defer func() { <-f.laggards }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	pieces, next, err := f.Logs.Read(ctx, f.key, f.offset, int(min(fillBytes, f.to-f.offset)))
+	if err != nil {
+		return err
+	}
+	for i := range pieces {
+		if p := &pieces[i]; f.tag == 0 || f.tag == p.Tag {
+			f.out.Event("", logID(f.key.Attempt, p.Offset+uint64(len(p.Data))), pieceData(p))
+		}
+	}
+	f.offset = next
+	return nil
 }
 
 // state sends the job if it looks different than before.
 func (f *logFollower) state(ctx context.Context, w *projections.World, j *jobs.Job) {
 	f.waiting = j.Status == job.Pending
-	if j.Status.Terminal() {
-		return
+	if j.Status.Terminal() || *j == f.told && !f.waiting {
+		return // a thousand readers of a job that prints should not look at it for each line
 	}
 	v, err := f.view(ctx, w, j)
 	if err != nil {
 		f.failed(ctx, "cannot tell of a job's state", err)
 		return
 	}
+	f.told = *j
 	f.measured(j.ID, j.Attempt, v)
 	v.Usage = nil // it changes at every look; a page asks for it
 	if b, err := json.Marshal(v); err == nil && !bytes.Equal(b, f.seen) {

@@ -7,21 +7,15 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
 
 	"github.com/hodei-jobs/hodei/aggregates/job"
 	"github.com/hodei-jobs/hodei/aggregates/token"
-	"github.com/hodei-jobs/hodei/api/sse"
 	"github.com/hodei-jobs/hodei/api/wire"
 	"github.com/hodei-jobs/hodei/projections/joblog"
 	"github.com/hodei-jobs/hodei/projections/jobs"
 )
-
-// logChunk is how many bytes of a log are read in one go.
-const logChunk = 256 << 10
 
 // The id of a log event is attempt × 2^40 + the offset after the event's last
 // byte, so that Last-Event-ID goes on in the middle of a log.
@@ -33,43 +27,65 @@ const (
 type logsInput struct {
 	ID      string `path:"id" doc:"The job's id" example:"7f3k9qd2"`
 	Attempt uint32 `query:"attempt" doc:"The attempt whose output is read; without it the current or last, and a stream goes on with later ones"`
-	Accept  string `header:"Accept" doc:"text/event-stream follows the log; anything else reads what there is"`
-	LastID  string `header:"Last-Event-ID" doc:"The id of the last event received; the stream goes on after it"`
+
+	Step   string `query:"step" maxLength:"128" doc:"Only what this step wrote, by number or name; a stream that follows begins there"`
+	Since  string `query:"since" maxLength:"64" doc:"Only lines from then on, by the worker's clock: RFC 3339, or an age by the server's" example:"10m"`
+	Until  string `query:"until" maxLength:"64" doc:"Only lines before then, as since"`
+	Lines  string `query:"lines" maxLength:"64" doc:"Only lines A to B, counted from 1 over the whole attempt; one of them may be left out" example:"100:200"`
+	Tail   string `query:"tail" maxLength:"20" doc:"Of what is left, only the last lines, so many" example:"100"`
+	Stream string `query:"stream" enum:"stdout,stderr" doc:"Only what was written to this stream, as if the other were not there; a terminal is stdout"`
+
+	ANSI       string `query:"ansi" enum:"keep,strip" doc:"Whether escape sequences (colours, titles) stay in the text, and are seen by grep; default: keep, strip with grep"`
+	Timestamps bool   `query:"timestamps" doc:"Write before each line when the worker read it"`
+	Numbers    bool   `query:"line_numbers" doc:"Write before each line its number and a colon"`
+	Download   bool   `query:"download" doc:"Have a browser keep the text as a file"`
+
+	Grep    string `query:"grep" maxLength:"1000" doc:"Only lines that match this regular expression (RE2)" example:"(?i)error"`
+	Context int    `query:"context" minimum:"0" maximum:"50" doc:"With grep: so many lines before and after each that matches"`
+	Limit   int    `query:"limit" minimum:"1" maximum:"10000" default:"1000" doc:"With grep as JSON: at most so many lines that match"`
+	Cursor  string `query:"cursor" maxLength:"64" doc:"With grep as JSON: the next of a page"`
+
+	Follow string `query:"follow" enum:"true,false" doc:"false ends a stream with a head event at what there is; until and lines need it"`
+	Accept string `header:"Accept" doc:"text/event-stream is a stream that follows; with grep application/json is a page of what was found; anything else is text"`
+	LastID string `header:"Last-Event-ID" doc:"The id of the last event received; the stream goes on after it"`
+	Range  string `header:"Range" doc:"One range of the bytes of a text that is neither searched nor changed" example:"bytes=0-1023"`
 }
+
+func (in *logsInput) streams() bool { return strings.Contains(in.Accept, streamType) }
 
 func (s *server) logs(api huma.API) {
 	op := needs(token.Viewer, huma.Operation{
 		OperationID: "getJobLogs", Method: http.MethodGet, Path: "/v1/jobs/{id}/logs", Tags: []string{"jobs"},
-		Summary: "Read or follow a job's output",
-		Description: "As text/plain: the output as far as there is any, byte by byte. As text/event-stream: the same, then what follows, " +
+		Summary: "Read, search or follow a job's output",
+		Description: "As text/plain: the output as far as there is any, byte by byte, with ranges, and an ETag once it is whole; Log-Attempt and Log-Offset say " +
+			"of which attempt it is and where in its log it begins. As text/event-stream: the same, then what follows, " +
 			"as events whose data is {\"t\": text} or {\"b\": base64}; `state` events carry the job whenever it changes, and `end` the job as it ended, " +
-			"after all of its output.",
-		Errors: []int{http.StatusNotFound, http.StatusGone, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable},
+			"after all of its output; `head` ends a stream that does not follow. With grep, as application/json: lines that match, with their numbers and " +
+			"offsets, page by page; a page is searched for at most 10 s.",
+		Errors: []int{http.StatusNotFound, http.StatusGone, http.StatusRequestedRangeNotSatisfiable, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable},
 	})
+	schema := api.OpenAPI().Components.Schemas.Schema
 	op.Responses = map[string]*huma.Response{"200": {Description: "The output", Content: map[string]*huma.MediaType{
 		"text/plain": {Schema: &huma.Schema{Type: huma.TypeString}, Example: "ok  \texample.com/shop\t1.204s\n"},
-		streamType:   {Schema: api.OpenAPI().Components.Schemas.Schema(typeOf[wire.LogPiece](), true, "LogPiece")},
-	}}}
+		streamType:   {Schema: schema(typeOf[wire.LogPiece](), true, "LogPiece")},
+		jsonType:     {Schema: schema(typeOf[wire.LogSearch](), true, "LogSearch")},
+	}}, "206": {Description: "A range of the output", Content: map[string]*huma.MediaType{"text/plain": {Schema: &huma.Schema{Type: huma.TypeString}}}}}
+	schema(typeOf[wire.LogHead](), true, "LogHead")
 	register(s, api, op, s.jobLogs)
+	s.logSteps(api)
 }
 
 func (s *server) jobLogs(ctx context.Context, in *logsInput) (*huma.StreamResponse, error) {
-	_, j, err := s.find(ctx, in.ID)
+	c, err := in.choice(s.Clock())
 	if err != nil {
 		return nil, err
 	}
-	if j.Status == job.None {
-		if err := s.recall(ctx, &j); err != nil {
-			return nil, err
-		}
+	j, err := s.findAttempt(ctx, in.ID, in.Attempt)
+	if err != nil {
+		return nil, err
 	}
-	if in.Attempt > j.Attempt {
-		p := wire.NewProblem(http.StatusNotFound, "not_found", fmt.Sprintf("job %s has no attempt %d, the newest is %d", j.ID, in.Attempt, j.Attempt))
-		p.Errors = []wire.Detail{{Location: "query.attempt", Message: p.Detail}}
-		return nil, p
-	}
-	if strings.Contains(in.Accept, streamType) {
-		return s.followLog(ctx, j, in)
+	if in.streams() {
+		return s.streamLog(ctx, j, in, c)
 	}
 	key := joblog.Key{Job: j.ID, Attempt: in.Attempt}
 	if key.Attempt == 0 {
@@ -78,7 +94,45 @@ func (s *server) jobLogs(ctx context.Context, in *logsInput) (*huma.StreamRespon
 	if err := s.readable(ctx, key, 0); err != nil {
 		return nil, err
 	}
-	return &huma.StreamResponse{Body: func(hc huma.Context) { s.copyLog(hc, key) }}, nil
+	p, err := s.part(ctx, key, c)
+	switch {
+	case err != nil:
+		return nil, err
+	case c.pattern == nil:
+		return &huma.StreamResponse{Body: func(hc huma.Context) { s.writeLog(hc, p, c) }}, nil
+	case strings.Contains(in.Accept, jsonType):
+		return s.searchLog(ctx, p, c)
+	}
+	return s.grepLog(p, c)
+}
+
+// findAttempt returns the job of a request, and refuses an attempt it does not
+// have.
+func (s *server) findAttempt(ctx context.Context, text string, attempt uint32) (jobs.Job, error) {
+	_, j, err := s.find(ctx, text)
+	if err != nil {
+		return j, err
+	}
+	if j.Status == job.None {
+		if err := s.recall(ctx, &j); err != nil {
+			return j, err
+		}
+	}
+	if attempt > j.Attempt {
+		p := wire.NewProblem(http.StatusNotFound, "not_found", fmt.Sprintf("job %s has no attempt %d, the newest is %d", j.ID, attempt, j.Attempt))
+		p.Errors = []wire.Detail{{Location: "query.attempt", Message: p.Detail}}
+		return j, p
+	}
+	return j, nil
+}
+
+// findLog is findAttempt for the log of an attempt; 0 is the current or last.
+func (s *server) findLog(ctx context.Context, text string, attempt uint32) (joblog.Key, error) {
+	j, err := s.findAttempt(ctx, text, attempt)
+	if attempt == 0 {
+		attempt = j.Attempt
+	}
+	return joblog.Key{Job: j.ID, Attempt: attempt}, err
 }
 
 // readable returns a problem if the log can't be read from the offset on: better
@@ -106,38 +160,6 @@ func (s *server) recall(ctx context.Context, j *jobs.Job) error {
 	return nil
 }
 
-// copyLog writes all there is of a log. Its length is said first, so that nobody
-// takes a part for the whole.
-func (s *server) copyLog(hc huma.Context, key joblog.Key) {
-	head, _, _ := s.Logs.Wait(key)
-	w := humaecho.Unwrap(hc).Response()
-	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Length", strconv.FormatUint(head, 10))
-	w.WriteHeader(http.StatusOK)
-	if hc.Method() == http.MethodHead {
-		return
-	}
-	patience := http.NewResponseController(w)
-	for from := uint64(0); from < head; {
-		pieces, next, err := s.Logs.Read(hc.Context(), key, from, int(min(logChunk, head-from)))
-		if err != nil || next == from {
-			if !errors.Is(err, context.Canceled) {
-				s.Logger.Error("cannot read a job's log", "job", key.Job.String(), "attempt", key.Attempt, "offset", from, "error", err)
-			}
-			panic(http.ErrAbortHandler)
-		}
-		_ = patience.SetWriteDeadline(time.Now().Add(sse.WriteLimit)) // a recorder has none
-		for _, p := range pieces {
-			if _, err := w.Write(p.Data); err != nil {
-				return // the client has left
-			}
-		}
-		from = next
-	}
-}
-
 func logID(attempt uint32, offset uint64) string {
 	return strconv.FormatUint(uint64(attempt)<<offsetBits|offset, 10)
 }
@@ -153,24 +175,4 @@ func parseLogID(text string) (attempt uint32, offset uint64, err error) {
 		return 0, 0, invalid("header.Last-Event-ID", "it is no id of a log event", text)
 	}
 	return attempt, offset, nil
-}
-
-// followLog answers with a stream of the log.
-func (s *server) followLog(ctx context.Context, j jobs.Job, in *logsInput) (*huma.StreamResponse, error) {
-	attempt, offset, err := parseLogID(in.LastID)
-	switch {
-	case err != nil:
-		return nil, err
-	case attempt == 0:
-		attempt = in.Attempt
-	case attempt > j.Attempt || in.Attempt != 0 && in.Attempt != attempt:
-		return nil, invalid("header.Last-Event-ID", fmt.Sprintf("it is of attempt %d, which is not what is read", attempt), in.LastID)
-	}
-	if attempt > 0 {
-		if err := s.readable(ctx, joblog.Key{Job: j.ID, Attempt: attempt}, offset); err != nil {
-			return nil, err
-		}
-	}
-	f := &logFollower{server: s, job: j, key: joblog.Key{Job: j.ID, Attempt: attempt}, offset: offset, only: in.Attempt != 0}
-	return s.stream(ctx, f.run)
 }

@@ -287,7 +287,7 @@ func TestAFollowerWhoseJobHasLeftMemory(t *testing.T) {
 	s.run(j.ID, 1, "output\n", failed(1))
 	s.forget(c, j.ID)
 	rec := newRecorder()
-	f := &logFollower{server: s.server, job: seen, key: joblog.Key{Job: seen.ID}, out: sse.NewWriter(rec)}
+	f := &logFollower{server: s.server, job: seen, key: joblog.Key{Job: seen.ID}, to: joblog.MaxOffset, out: sse.NewWriter(rec)}
 	if _, done := f.advance(t.Context()); !done || f.out.Flush() != nil {
 		t.Fatal("it goes on")
 	}

@@ -8,8 +8,12 @@ import (
 	"github.com/hodei-jobs/hodei/projections/joblog"
 )
 
-// stderrTag is the tag of bytes written to standard error.
-const stderrTag = 2
+// Tags of the bytes written to standard output, also a terminal's, and to standard
+// error.
+const (
+	stdoutTag = 1
+	stderrTag = 2
+)
 
 // pieceData encodes a piece of a log as wire.LogPiece. It is written by hand
 // since all output passes here. What it returns has no byte below space, so

@@ -65,7 +65,7 @@ func (s *server) stream(ctx context.Context, run func(context.Context, *sse.Writ
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		defer s.streams.leave(actor)
-		out := sse.NewWriter(humaecho.Unwrap(hc).Response())
+		out := sse.NewLimitedWriter(humaecho.Unwrap(hc).Response(), s.writeLimit)
 		if hc.Method() == http.MethodHead {
 			return
 		}

@@ -185,7 +185,7 @@ func TestAStreamWhoseClientLeft(t *testing.T) {
 	ctx, leave := context.WithCancel(context.WithValue(t.Context(), principalKey{}, &principal{}))
 	in := &logsInput{Accept: streamType}
 	seen, _ := s.runner.World().Jobs.ByID(parseID(t, j.ID))
-	f := &logFollower{server: s.server, job: seen, key: joblog.Key{Job: seen.ID, Attempt: in.Attempt}}
+	f := &logFollower{server: s.server, job: seen, key: joblog.Key{Job: seen.ID, Attempt: in.Attempt}, to: joblog.MaxOffset}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

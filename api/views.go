@@ -121,32 +121,42 @@ func workerNames(w *projections.World, worker id.ID) (idText, name string) {
 	return worker.String(), ""
 }
 
-// story is one job read from its own stream: what lists show, and its spec,
-// steps and usage. Events the caller's World does not include yet are left out.
-func (s *server) story(ctx context.Context, w *projections.World, j *jobs.Job) (*wire.Job, error) {
-	stream := eventstore.StreamID(event.JobStream(j.ID))
-	v := &wire.Job{ID: j.ID.String(), Position: uint64(j.Position)}
-	var state job.State
+// each calls fn with a job's events, but for those that this server does not know
+// and those that the World does not include yet.
+func (s *server) each(ctx context.Context, w *projections.World, jobID id.ID, fn func(proto.Message, *eventstore.Record)) error {
 	for from := eventstore.Revision(1); ; {
-		records, err := s.Store.ReadStream(ctx, nil, stream, from, eventBatch, eventstore.Forwards)
+		records, err := s.Store.ReadStream(ctx, nil, eventstore.StreamID(event.JobStream(jobID)), from, eventBatch, eventstore.Forwards)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, r := range records {
 			if r.Position > w.Position {
-				break
+				return nil
 			}
 			if m, err := message(r); err == nil {
-				state = job.Evolve(state, m)
-				tell(v, m, r)
+				fn(m, r)
 			} else if !errors.Is(err, event.ErrUnknown) {
-				return nil, err
+				return err
 			}
 		}
 		if len(records) < eventBatch {
-			break
+			return nil
 		}
 		from += eventstore.Revision(len(records))
+	}
+}
+
+// story is one job read from its own stream: what lists show, and its spec,
+// steps and usage. Events the caller's World does not include yet are left out.
+func (s *server) story(ctx context.Context, w *projections.World, j *jobs.Job) (*wire.Job, error) {
+	v := &wire.Job{ID: j.ID.String(), Position: uint64(j.Position)}
+	var state job.State
+	err := s.each(ctx, w, j.ID, func(m proto.Message, r *eventstore.Record) {
+		state = job.Evolve(state, m)
+		tell(v, m, r)
+	})
+	if err != nil {
+		return nil, err
 	}
 	v.State, v.Attempt = state.Status.String(), state.Attempt
 	v.Cancelling = state.CancelRequested && !state.Status.Terminal()

@@ -23,25 +23,31 @@ const (
 	// given up, so that a stopped reader does not hold a connection for ever.
 	WriteLimit = 60 * time.Second
 
+	idleBytes = 4 << 10 // kept by a stream that is quiet
+
 	// MaxEvent is the longest event a Reader takes, in bytes.
 	MaxEvent = 16 << 20
 )
 
 // Writer writes events to one client. It is not safe for concurrent use.
 type Writer struct {
-	w   io.Writer
-	rc  *http.ResponseController
-	buf []byte
+	w     io.Writer
+	rc    *http.ResponseController
+	limit time.Duration
+	buf   []byte
 }
 
-// NewWriter begins an event stream on w.
-func NewWriter(w http.ResponseWriter) *Writer {
+// NewWriter begins an event stream on w. A flush may take WriteLimit.
+func NewWriter(w http.ResponseWriter) *Writer { return NewLimitedWriter(w, WriteLimit) }
+
+// NewLimitedWriter is NewWriter with another limit for a flush.
+func NewLimitedWriter(w http.ResponseWriter, limit time.Duration) *Writer {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
-	return &Writer{w: w, rc: http.NewResponseController(w)}
+	return &Writer{w: w, rc: http.NewResponseController(w), limit: limit}
 }
 
 // Event queues an event. name and id may be empty; what follows a line end or NUL
@@ -90,10 +96,17 @@ func (w *Writer) lines(prefix string, text []byte) {
 // Buffered returns the bytes queued since the last Flush.
 func (w *Writer) Buffered() int { return len(w.buf) }
 
+// Idle gives memory back that a stream which is quiet does not need.
+func (w *Writer) Idle() {
+	if cap(w.buf) > idleBytes && len(w.buf) == 0 {
+		w.buf = nil
+	}
+}
+
 // Flush sends what was queued. An error means that the client is gone.
 func (w *Writer) Flush() error {
 	// A writer without deadlines (a test's recorder) still works.
-	if err := w.rc.SetWriteDeadline(time.Now().Add(WriteLimit)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := w.rc.SetWriteDeadline(time.Now().Add(w.limit)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
 	if len(w.buf) > 0 {

@@ -226,3 +226,52 @@ func (p *LogPiece) Bytes() []byte {
 	}
 	return []byte(p.T)
 }
+
+// LogSteps are the steps of an attempt with what of its log each of them wrote.
+type LogSteps struct {
+	Attempt uint32    `json:"attempt" doc:"The attempt, from 1; 0 before the first"`
+	Size    uint64    `json:"size" doc:"Bytes of the attempt's log so far"`
+	Whole   bool      `json:"whole" doc:"No more bytes come"`
+	Steps   []LogStep `json:"steps" doc:"In order, as far as they are known"`
+}
+
+// LogStep is a step and its part of the log.
+type LogStep struct {
+	Step     uint32     `json:"step" doc:"From 1"`
+	Name     string     `json:"name,omitempty"`
+	State    string     `json:"state" enum:"running,succeeded,failed,timed_out,cancelled,skipped,lost"`
+	ExitCode *int32     `json:"exit_code,omitempty"`
+	Signal   string     `json:"signal,omitempty"`
+	Started  *time.Time `json:"started_at,omitempty"`
+	Seconds  float64    `json:"seconds,omitempty" doc:"How long it took"`
+	From     *uint64    `json:"from,omitempty" doc:"Offset of its first byte in the log; absent for one that did not run"`
+	To       *uint64    `json:"to,omitempty" doc:"Offset after its last byte; absent while more may come"`
+}
+
+// LogSearch is a page of what a search found in an attempt's log.
+type LogSearch struct {
+	Attempt  uint32    `json:"attempt" doc:"The attempt that was searched"`
+	Lines    []LogLine `json:"lines" doc:"Lines that match, and those around them if asked for"`
+	Count    uint64    `json:"count" doc:"Lines that match from where this page begins, shown or not; exact if complete"`
+	Complete bool      `json:"complete" doc:"All was searched; else the time was up before"`
+	Searched uint64    `json:"searched_bytes"`
+	Next     string    `json:"next,omitempty" doc:"Cursor of the next page; absent on the last"`
+}
+
+// LogLine is a line of a log.
+type LogLine struct {
+	Line   uint64    `json:"line" doc:"Its number, from 1"`
+	Offset uint64    `json:"offset" doc:"Of its first byte in the attempt's log"`
+	End    uint64    `json:"end" doc:"Offset after its last byte"`
+	Time   time.Time `json:"time" doc:"When the worker read its first byte"`
+	Text   string    `json:"text" doc:"The line without its end; what is no UTF-8 in it is U+FFFD"`
+	Cut    bool      `json:"cut,omitempty" doc:"text is only its beginning"`
+	Match  bool      `json:"match" doc:"It matches; else it is shown for one that does"`
+}
+
+// LogHead is the data of the event that ends a stream which does not follow.
+type LogHead struct {
+	Attempt uint32 `json:"attempt"`
+	Offset  uint64 `json:"offset" doc:"Up to which all was sent"`
+	Whole   bool   `json:"whole" doc:"No more bytes come"`
+}
