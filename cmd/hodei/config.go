@@ -58,7 +58,7 @@ func serverFlags(f *pflag.FlagSet, data, level string) {
 	f.String("tls-key", "", "key `file` of that certificate")
 	f.String("key-file", "", "`file` with the key that wraps all others (default: DATA.key)")
 	f.String("agent-dir", "", "`folder` with hodei-agent binaries")
-	f.String("log-store", "", "where output of jobs lasts: a `folder`, or s3://BUCKET/PREFIX?endpoint=URL&region=NAME (default: DATA/archive)")
+	f.String("log-store", "", "where output of jobs lasts: a `folder`, or S3: s3://BUCKET/PREFIX?endpoint=URL (default: DATA/archive)")
 	f.String("log-archive-after", "1m", "`time` after which output goes from DATA/logs there, at most")
 	f.String("log-keep", "0", "`time` for which it is kept after a job's end, such as 90d; 0 is for ever")
 	f.String("log-keep-bytes", "0", "`size` of all that is kept, the oldest goes first; 0 keeps all and warns above 10Gi")
