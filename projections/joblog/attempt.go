@@ -49,15 +49,15 @@ func (a *attempt) add(epoch uint64, p Piece, window, share int) (fresh, cost int
 		return 0, 0, false, ErrFenced
 	case p.Offset > head:
 		return 0, 0, false, ErrGap
-	case p.end() <= head:
+	case p.End() <= head:
 		return 0, 0, false, nil // known already
 	case a.ended:
 		return 0, 0, false, ErrEnded
-	case p.end() > a.durable+uint64(window), a.pending >= maxPending:
+	case p.End() > a.durable+uint64(window), a.pending >= maxPending:
 		return 0, 0, false, ErrWindow
 	}
 	before := a.ring.cost()
-	p = p.cut(head, p.end())
+	p = p.Cut(head, p.End())
 	a.ring.push(p)
 	a.pending++
 	a.ring.trim(a.durable, share)

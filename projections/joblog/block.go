@@ -43,7 +43,7 @@ type block struct {
 
 func (b block) end() uint64 {
 	if n := len(b.pieces); n > 0 {
-		return b.pieces[n-1].end()
+		return b.pieces[n-1].End()
 	}
 	return b.offset
 }

@@ -45,7 +45,7 @@ func (l *Log) Read(ctx context.Context, k Key, from uint64, limit int) (pieces [
 // after is the offset after the last piece.
 func after(pieces []Piece, from uint64) uint64 {
 	if n := len(pieces); n > 0 {
-		return pieces[n-1].end()
+		return pieces[n-1].End()
 	}
 	return from
 }
@@ -97,13 +97,13 @@ func collect(pieces []Piece, f wal.Frame, k Key, from, until uint64, limit int) 
 			return pieces, found, err
 		}
 		for _, p := range b.pieces {
-			if p.end() <= from || p.Offset >= until || found == limit {
+			if p.End() <= from || p.Offset >= until || found == limit {
 				continue
 			}
 			if p.Offset > from {
 				return pieces, found, ErrDamaged
 			}
-			p = p.cut(from, min(until, from+uint64(limit-found)))
+			p = p.Cut(from, min(until, from+uint64(limit-found)))
 			pieces = append(pieces, p)
 			found += len(p.Data)
 			from += uint64(len(p.Data))

@@ -33,7 +33,7 @@ func (r *ring) push(p Piece) {
 // byte at or above the offset below.
 func (r *ring) trim(below uint64, keep int) {
 	for r.first < len(r.pieces) && r.cost() > keep {
-		end := r.pieces[r.first].end()
+		end := r.pieces[r.first].End()
 		if end > below {
 			break
 		}
@@ -54,28 +54,28 @@ func (r *ring) trim(below uint64, keep int) {
 // count returns how many of the pieces end above the offset.
 func (r *ring) count(offset uint64) int {
 	held := r.pieces[r.first:]
-	return len(held) - sort.Search(len(held), func(i int) bool { return held[i].end() > offset })
+	return len(held) - sort.Search(len(held), func(i int) bool { return held[i].End() > offset })
 }
 
 // read appends to buf what the ring has of [from, to), at most limit bytes; the
 // first and last piece are cut to fit. From must be at or above start.
 func (r *ring) read(buf []Piece, from, to uint64, limit int) []Piece {
 	held := r.pieces[r.first:]
-	i := sort.Search(len(held), func(i int) bool { return held[i].end() > from })
+	i := sort.Search(len(held), func(i int) bool { return held[i].End() > from })
 	for ; i < len(held) && limit > 0 && held[i].Offset < to; i++ {
-		p := held[i].cut(from, min(to, max(held[i].Offset, from)+uint64(limit)))
+		p := held[i].Cut(from, min(to, max(held[i].Offset, from)+uint64(limit)))
 		limit -= len(p.Data)
 		buf = append(buf, p)
 	}
 	return buf
 }
 
-// end is the offset after the piece's last byte.
-func (p Piece) end() uint64 { return p.Offset + uint64(len(p.Data)) }
+// End is the offset after the piece's last byte.
+func (p Piece) End() uint64 { return p.Offset + uint64(len(p.Data)) }
 
-// cut returns the part of the piece that lies in [from, to). It shares the bytes.
-func (p Piece) cut(from, to uint64) Piece {
-	if to < p.end() {
+// Cut returns the part of the piece that lies in [from, to). It shares the bytes.
+func (p Piece) Cut(from, to uint64) Piece {
+	if to < p.End() {
 		p.Data = p.Data[:to-p.Offset]
 	}
 	if from > p.Offset {

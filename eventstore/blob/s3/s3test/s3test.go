@@ -3,9 +3,9 @@
 package s3test
 
 import (
+	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,7 +50,7 @@ func Start(t testing.TB) *Server {
 		}
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func find() (string, error) {
 // Again starts the server anew, with the objects it had.
 func (s *Server) Again(t testing.TB) {
 	t.Helper()
-	s.process = exec.Command(s.program, "--port", s.address, "--region", Region, "posix", s.dir)
+	s.process = exec.CommandContext(context.WithoutCancel(t.Context()), s.program, "--port", s.address, "--region", Region, "posix", s.dir)
 	s.process.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+AccessKey, "ROOT_SECRET_KEY="+SecretKey)
 	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.process.Start(); err != nil {
@@ -98,9 +98,9 @@ func (s *Server) Again(t testing.TB) {
 	look := time.NewTicker(startLook)
 	defer look.Stop()
 	for end := time.Now().Add(startLimit); ; <-look.C {
-		answer, err := http.Get(s.Endpoint)
+		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.address)
 		if err == nil {
-			_ = answer.Body.Close()
+			_ = c.Close()
 			return
 		}
 		if time.Now().After(end) {
