@@ -119,6 +119,12 @@ func (s *Service) RequeueJobs(ctx context.Context, c Caller, requeues []Requeue)
 	return s.writeJobs(ctx, c, builds)
 }
 
+// SealLog records that the whole log of an attempt lies where logs last.
+func (s *Service) SealLog(ctx context.Context, c Caller, i id.ID, seal job.SealLog) error {
+	_, err := s.write(ctx, c, s.jobDecision(i, seal))
+	return err
+}
+
 // LoadJob returns a job as its stream has it now.
 func (s *Service) LoadJob(ctx context.Context, i id.ID) (job.State, eventstore.Revision, error) {
 	e := &entry[job.State]{stream: jobStream(i)}

@@ -23,6 +23,7 @@ var jobKinds = map[string]kind{
 	"JobRetryScheduled":  of(jobRetryScheduled),
 	"JobRequeued":        of(jobRequeued),
 	"ResultRefused":      of(resultRefused),
+	"JobLogSealed":       of(jobLogSealed),
 	"KeyUsed":            of(keyUsed),
 }
 
@@ -144,6 +145,10 @@ func resultRefused(e *eventv1.ResultRefused) string {
 		s += fmt.Sprintf(", attempt %d is current", e.Current)
 	}
 	return fmt.Sprintf("%s; %s had reported %s", s, text(e.WorkerId), text(e.Outcome))
+}
+
+func jobLogSealed(e *eventv1.JobLogSealed) string {
+	return fmt.Sprintf("log of attempt %d sealed: %s, sha256 %x", e.Attempt, resource.Bytes(e.Size), e.Digest)
 }
 
 func keyUsed(e *eventv1.KeyUsed) string {

@@ -1,6 +1,7 @@
 package event_test
 
 import (
+	"bytes"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -75,6 +76,7 @@ func endSamples() []proto.Message {
 		&eventv1.JobLost{Attempt: 1, WorkerId: "w1", Cause: "unknown_to_worker", Retried: true},
 		&eventv1.ResultRefused{Attempt: 1, Current: 2, WorkerId: "w1", Outcome: "succeeded", Cause: "fenced"},
 		&eventv1.ResultRefused{Attempt: 1, Current: 1, WorkerId: "w1", Outcome: "failed", Cause: "not_started"},
+		&eventv1.JobLogSealed{Attempt: 1, Size: 5 << 10, Digest: bytes.Repeat([]byte{0xab, 0xcd}, 16)},
 	}
 }
 

@@ -129,3 +129,11 @@ type Requeue struct {
 	Cause   string // one of the causes of Requeue
 	Detail  string // cut to maxDetail bytes
 }
+
+// SealLog says that the whole log of an attempt that has ended lies where logs
+// last. The first word about an attempt counts; later ones yield nothing.
+type SealLog struct {
+	Attempt uint32
+	Size    uint64   // bytes of log, at least 1
+	Digest  [32]byte // SHA-256 of them
+}

@@ -176,6 +176,21 @@ func (c Requeue) decide(s *State) (events, error) {
 	return s.giveUp(event.Code(c.Cause, causeNotStarted), event.Cut(c.Detail, maxDetail)), nil
 }
 
+func (c SealLog) decide(s *State) (events, error) {
+	a, ok := s.attempt(c.Attempt)
+	switch {
+	case !ok:
+		return nil, s.refuse("seal the log of", "there was no attempt %d, the newest is %d", c.Attempt, s.Attempt)
+	case a.end == open:
+		return nil, s.refuse("seal the log of", "attempt %d has not ended", c.Attempt)
+	case c.Size == 0:
+		return nil, malformed("seal the log of", "size", "a log without bytes is not sealed")
+	case a.sealed:
+		return nil, nil
+	}
+	return events{&eventv1.JobLogSealed{Attempt: c.Attempt, Size: c.Size, Digest: c.Digest[:]}}, nil
+}
+
 // resume ends the delay of a retry.
 func (s *State) resume(c Requeue) (events, error) {
 	next := s.Attempt + 1

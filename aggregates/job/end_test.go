@@ -209,3 +209,17 @@ func TestLoseAndExpire(t *testing.T) {
 			when(job.Expire{Attempt: 1}), nothing},
 	})
 }
+
+func TestSealLog(t *testing.T) {
+	ended := given(submitted(retries(1)), bound(1, "w1"), started(1, "w1"),
+		retriedAfter(failed(1, "w1", "exit")), retry(2, 1, 1, 0), requeued(2, "backoff_over"), bound(2, "w2"))
+	sealed := &eventv1.JobLogSealed{Attempt: 1, Size: 5, Digest: append([]byte{1}, make([]byte, 31)...)}
+	aggregatetest.Run(t, aggregate, []row{
+		{"the log of an attempt that has ended is sealed, also while the next one lives", ended, when(sealLog(1)), then(sealed)},
+		{"what is sealed is not sealed again, whatever is said of it",
+			append(ended[:7:7], sealed), when(job.SealLog{Attempt: 1, Size: 9, Digest: [32]byte{2}}), nothing},
+		{"an attempt that lives may still write", ended, when(sealLog(2)), refused("cannot seal the log of job: attempt 2 has not ended")},
+		{"there is no log of an attempt that never was", ended, when(sealLog(3)), refused("cannot seal the log of job: there was no attempt 3, the newest is 2")},
+		{"a log without bytes is not sealed", ended, when(job.SealLog{Attempt: 1}), refused("cannot seal the log of job: size: a log without bytes is not sealed")},
+	})
+}

@@ -115,6 +115,10 @@ func lose(attempt uint32) job.Lose {
 	return job.Lose{Attempt: attempt, Cause: job.CauseWorkerLost, Silent: 30 * time.Second}
 }
 
+func sealLog(attempt uint32) job.SealLog {
+	return job.SealLog{Attempt: attempt, Size: 5, Digest: [32]byte{1}}
+}
+
 // The matrix is the state diagram, written out.
 func TestMatrix(t *testing.T) {
 	submitted := submitted(retries(1), backoff(time.Second), limited(time.Minute))
@@ -157,6 +161,7 @@ func commands(n uint32) []aggregatetest.Case[job.Command] {
 		command("Expire", job.Expire{Attempt: n}),
 		command("Requeue not_started", job.Requeue{Attempt: n, Cause: "not_started"}),
 		command("Requeue backoff_over", job.Requeue{Attempt: n, Cause: "backoff_over"}),
+		command("SealLog", sealLog(n)),
 	}
 }
 

@@ -33,6 +33,7 @@ type life struct {
 	started   map[uint32]bool   // attempts that were permitted to run
 	ended     map[uint32]string // attempts that have ended, and how
 	refused   map[string]bool   // refusals by attempt and cause
+	sealed    map[uint32]bool   // attempts whose logs are sealed
 	retried   uint32
 	givenUp   int
 	cancelled bool // JobCancelRequested is in the log
@@ -43,7 +44,7 @@ type life struct {
 // after every event, and the laws for every command.
 func TestInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		l := &life{t: t, spec: drawSpec(t), started: map[uint32]bool{}, ended: map[uint32]string{}, refused: map[string]bool{}}
+		l := &life{t: t, spec: drawSpec(t), started: map[uint32]bool{}, ended: map[uint32]string{}, refused: map[string]bool{}, sealed: map[uint32]bool{}}
 		l.give(job.Submit{Spec: l.spec})
 		for range rapid.IntRange(0, maxCommands).Draw(t, "commands") {
 			l.give(l.draw())
@@ -71,7 +72,7 @@ func (l *life) draw() job.Command {
 		n = uint32(max(0, int(n)+rapid.IntRange(-2, 2).Draw(t, "off by")))
 	}
 	w := rapid.SampledFrom([]string{l.state.Worker, l.state.Worker, l.state.Worker, "w1", "w2"}).Draw(t, "worker")
-	switch rapid.SampledFrom([]string{"bind", "bind", "start", "start", "step", "finish", "finish", "cancel", "lose", "expire", "requeue", "resume", "submit"}).Draw(t, "command") {
+	switch rapid.SampledFrom([]string{"bind", "bind", "start", "start", "step", "finish", "finish", "cancel", "lose", "expire", "requeue", "resume", "submit", "seal"}).Draw(t, "command") {
 	case "bind":
 		return job.Bind{Attempt: n + 1, Worker: rapid.SampledFrom([]string{"w1", "w2"}).Draw(t, "to")}
 	case "start":
@@ -99,6 +100,8 @@ func (l *life) draw() job.Command {
 		return job.Expire{Attempt: n}
 	case "requeue":
 		return job.Requeue{Attempt: n, Cause: job.CauseRefusedByWorker}
+	case "seal":
+		return sealLog(n)
 	case "resume":
 		return job.Requeue{Attempt: n + 1, Cause: job.CauseBackoffOver}
 	}
@@ -124,7 +127,9 @@ func (l *life) give(c job.Command) {
 
 // check holds an event against all that came before it.
 func (l *life) check(c job.Command, m proto.Message) {
-	if _, ok := m.(*eventv1.ResultRefused); l.terminal && !ok {
+	_, refusal := m.(*eventv1.ResultRefused)
+	_, sealed := m.(*eventv1.JobLogSealed)
+	if l.terminal && !refusal && !sealed {
 		l.t.Fatalf("%s comes after the end: %s", event.TypeOf(m), l.history())
 	}
 	switch e := m.(type) {
@@ -199,6 +204,11 @@ func (l *life) checkBetween(m proto.Message) {
 			l.ended[l.bound] = "given up"
 			l.givenUp++
 		}
+	case *eventv1.JobLogSealed:
+		if l.ended[e.Attempt] == "" || l.sealed[e.Attempt] {
+			l.t.Fatalf("the log of attempt %d is sealed again, or before its end: %s", e.Attempt, l.history())
+		}
+		l.sealed[e.Attempt] = true
 	case *eventv1.ResultRefused:
 		key := string(rune(e.Attempt)) + e.Cause
 		if l.refused[key] {
@@ -238,7 +248,7 @@ func (l *life) end(n uint32, how string, retried bool) {
 // checkCost bounds what this job has appended.
 func (l *life) checkCost() {
 	steps := 2 * 2 * len(l.started)
-	most := maxEvents + steps + 3*int(l.retried) + 2*l.givenUp + len(l.refused)
+	most := maxEvents + steps + 3*int(l.retried) + 2*l.givenUp + len(l.refused) + len(l.sealed)
 	if len(l.events) > most {
 		l.t.Fatalf("%d events, at most %d: %s", len(l.events), most, l.history())
 	}

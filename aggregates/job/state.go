@@ -53,6 +53,7 @@ type attempt struct {
 	worker  string
 	end     end
 	refused uint8 // refusals recorded, a bit a cause
+	sealed  bool  // its log is
 }
 
 // end is how an attempt ended.
@@ -113,6 +114,8 @@ func Evolve(s State, m proto.Message) State {
 		s.requeued(e)
 	case *eventv1.ResultRefused:
 		s.resultRefused(e)
+	case *eventv1.JobLogSealed:
+		s.remember(e.GetAttempt(), func(a *attempt) { a.sealed = true })
 	}
 	return s
 }
@@ -163,15 +166,19 @@ func (s *State) requeued(e *eventv1.JobRequeued) {
 
 func (s *State) resultRefused(e *eventv1.ResultRefused) {
 	s.refused++
-	bit := refusalBit(e.GetCause())
-	if e.GetAttempt() == s.Attempt {
-		s.newest.refused |= bit
+	s.remember(e.GetAttempt(), func(a *attempt) { a.refused |= refusalBit(e.GetCause()) })
+}
+
+// remember notes something of an attempt, if there is such a one.
+func (s *State) remember(number uint32, note func(*attempt)) {
+	if number == s.Attempt {
+		note(&s.newest)
 		return
 	}
 	for i, a := range s.past {
-		if a.number == e.GetAttempt() {
+		if a.number == number {
 			s.past = slices.Clone(s.past)
-			s.past[i].refused |= bit
+			note(&s.past[i])
 			return
 		}
 	}

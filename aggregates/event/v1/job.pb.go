@@ -1533,6 +1533,69 @@ func (x *ResultRefused) GetCause() string {
 	return ""
 }
 
+// JobLogSealed: the whole log of an attempt that has ended lies where logs last,
+// in one piece that changes no more. Raised by SealLog, once an attempt; not for
+// one that wrote nothing.
+type JobLogSealed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Attempt       uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Size          uint64                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`    // bytes of log
+	Digest        []byte                 `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"` // SHA-256 of them
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobLogSealed) Reset() {
+	*x = JobLogSealed{}
+	mi := &file_event_v1_job_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobLogSealed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobLogSealed) ProtoMessage() {}
+
+func (x *JobLogSealed) ProtoReflect() protoreflect.Message {
+	mi := &file_event_v1_job_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobLogSealed.ProtoReflect.Descriptor instead.
+func (*JobLogSealed) Descriptor() ([]byte, []int) {
+	return file_event_v1_job_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *JobLogSealed) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *JobLogSealed) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *JobLogSealed) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
 // KeyUsed: an idempotency key was used for a submission. Raised by SubmitJob in
 // the same append as JobSubmitted, in the stream of the key.
 type KeyUsed struct {
@@ -1545,7 +1608,7 @@ type KeyUsed struct {
 
 func (x *KeyUsed) Reset() {
 	*x = KeyUsed{}
-	mi := &file_event_v1_job_proto_msgTypes[20]
+	mi := &file_event_v1_job_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1557,7 +1620,7 @@ func (x *KeyUsed) String() string {
 func (*KeyUsed) ProtoMessage() {}
 
 func (x *KeyUsed) ProtoReflect() protoreflect.Message {
-	mi := &file_event_v1_job_proto_msgTypes[20]
+	mi := &file_event_v1_job_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1570,7 +1633,7 @@ func (x *KeyUsed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyUsed.ProtoReflect.Descriptor instead.
 func (*KeyUsed) Descriptor() ([]byte, []int) {
-	return file_event_v1_job_proto_rawDescGZIP(), []int{20}
+	return file_event_v1_job_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *KeyUsed) GetJobIds() []string {
@@ -1717,7 +1780,11 @@ const file_event_v1_job_proto_rawDesc = "" +
 	"\acurrent\x18\x02 \x01(\rR\acurrent\x12\x1b\n" +
 	"\tworker_id\x18\x03 \x01(\tR\bworkerId\x12\x18\n" +
 	"\aoutcome\x18\x04 \x01(\tR\aoutcome\x12\x14\n" +
-	"\x05cause\x18\x05 \x01(\tR\x05cause\":\n" +
+	"\x05cause\x18\x05 \x01(\tR\x05cause\"T\n" +
+	"\fJobLogSealed\x12\x18\n" +
+	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x16\n" +
+	"\x06digest\x18\x03 \x01(\fR\x06digest\":\n" +
 	"\aKeyUsed\x12\x17\n" +
 	"\ajob_ids\x18\x01 \x03(\tR\x06jobIds\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\fR\x06digestB9Z7github.com/hodei-jobs/hodei/aggregates/event/v1;eventv1b\x06proto3"
@@ -1734,7 +1801,7 @@ func file_event_v1_job_proto_rawDescGZIP() []byte {
 	return file_event_v1_job_proto_rawDescData
 }
 
-var file_event_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_event_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_event_v1_job_proto_goTypes = []any{
 	(*JobSubmitted)(nil),       // 0: hodei.event.v1.JobSubmitted
 	(*Retries)(nil),            // 1: hodei.event.v1.Retries
@@ -1756,20 +1823,21 @@ var file_event_v1_job_proto_goTypes = []any{
 	(*JobRetryScheduled)(nil),  // 17: hodei.event.v1.JobRetryScheduled
 	(*JobRequeued)(nil),        // 18: hodei.event.v1.JobRequeued
 	(*ResultRefused)(nil),      // 19: hodei.event.v1.ResultRefused
-	(*KeyUsed)(nil),            // 20: hodei.event.v1.KeyUsed
-	(*Pair)(nil),               // 21: hodei.event.v1.Pair
-	(*Resources)(nil),          // 22: hodei.event.v1.Resources
-	(*Usage)(nil),              // 23: hodei.event.v1.Usage
+	(*JobLogSealed)(nil),       // 20: hodei.event.v1.JobLogSealed
+	(*KeyUsed)(nil),            // 21: hodei.event.v1.KeyUsed
+	(*Pair)(nil),               // 22: hodei.event.v1.Pair
+	(*Resources)(nil),          // 23: hodei.event.v1.Resources
+	(*Usage)(nil),              // 24: hodei.event.v1.Usage
 }
 var file_event_v1_job_proto_depIdxs = []int32{
-	21, // 0: hodei.event.v1.JobSubmitted.requires:type_name -> hodei.event.v1.Pair
-	22, // 1: hodei.event.v1.JobSubmitted.resources:type_name -> hodei.event.v1.Resources
+	22, // 0: hodei.event.v1.JobSubmitted.requires:type_name -> hodei.event.v1.Pair
+	23, // 1: hodei.event.v1.JobSubmitted.resources:type_name -> hodei.event.v1.Resources
 	1,  // 2: hodei.event.v1.JobSubmitted.retries:type_name -> hodei.event.v1.Retries
 	2,  // 3: hodei.event.v1.JobSubmitted.cancel:type_name -> hodei.event.v1.CancelPolicy
 	4,  // 4: hodei.event.v1.JobBound.decision:type_name -> hodei.event.v1.Decision
 	5,  // 5: hodei.event.v1.Decision.refused:type_name -> hodei.event.v1.Refusal
 	6,  // 6: hodei.event.v1.Decision.best:type_name -> hodei.event.v1.Candidate
-	23, // 7: hodei.event.v1.Ending.usage:type_name -> hodei.event.v1.Usage
+	24, // 7: hodei.event.v1.Ending.usage:type_name -> hodei.event.v1.Usage
 	10, // 8: hodei.event.v1.JobSucceeded.ending:type_name -> hodei.event.v1.Ending
 	10, // 9: hodei.event.v1.JobFailed.ending:type_name -> hodei.event.v1.Ending
 	10, // 10: hodei.event.v1.JobCancelled.ending:type_name -> hodei.event.v1.Ending
@@ -1795,7 +1863,7 @@ func file_event_v1_job_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_event_v1_job_proto_rawDesc), len(file_event_v1_job_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
