@@ -14,6 +14,7 @@ type attempt struct {
 	index spans                // of what is durable
 	next  chan struct{}        // closed at the next change; nil while nobody waits
 
+	base    uint64 // what lies below is in the archive alone; ≤ durable
 	durable uint64 // synced; ≤ taken
 	taken   uint64 // handed to the journal; ≤ head
 	pending int    // pieces above durable; ≤ maxPending
@@ -128,21 +129,24 @@ func (a *attempt) trim(share int) (cost int) {
 }
 
 // read returns what the ring has from the offset on, or else from where in the
-// journal to read and up to which offset.
+// journal to read and up to which offset; where is none if that is the archive.
 func (a *attempt) read(from uint64, limit int) (pieces []Piece, where spans, until uint64, inRing bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if from >= a.ring.start {
+	switch {
+	case from >= a.ring.start:
 		return a.ring.read(nil, from, a.ring.end, limit), nil, 0, true
+	case from < a.base:
+		return nil, nil, a.base, false
 	}
 	return nil, a.index.find(from), a.ring.start, false
 }
 
-// places returns the index of a log that has ended: it changes no more.
-func (a *attempt) places() spans {
+// places returns where a log that has ended lies.
+func (a *attempt) places() (index spans, base uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.index
+	return a.index, a.base
 }
 
 // wait returns the state and a channel that is closed when it changes.

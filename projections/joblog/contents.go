@@ -156,7 +156,7 @@ func (l *Log) load() error {
 			l.writer.journal = found
 		}
 	}
-	return nil
+	return l.loadArchive()
 }
 
 // scan reads the frames with the entries [from, to).
@@ -189,7 +189,14 @@ func (l *Log) scan(from, to uint64) (contents, error) {
 
 // restore does with a part of a journal what was done when it was written.
 func (l *Log) restore(p part) error {
-	a, _, ended := l.registry.open(p.key)
+	a, _, ended := l.registry.find(p.key)
+	if a == nil && !ended {
+		base, err := l.beginning(p)
+		if err != nil {
+			return err
+		}
+		a, _, ended = l.registry.open(p.key, base)
+	}
 	if ended {
 		return fmt.Errorf("%w: job %s attempt %d goes on after its end", ErrDamaged, p.key.Job, p.key.Attempt)
 	}
@@ -197,7 +204,7 @@ func (l *Log) restore(p part) error {
 		return err
 	}
 	if p.ended {
-		l.registry.retire(p.key, p.end, a.places())
+		l.registry.retire(a, p.end)
 	}
 	return nil
 }

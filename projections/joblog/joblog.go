@@ -13,10 +13,12 @@
 // are durable. If the server dies before the sync the agent sends those bytes
 // again, and a reader that had seen them waits until they are back.
 //
-// Journals are kept whole: nothing removes them. When they exceed
-// [Options.WarnBytes] that is logged. The index of where an attempt's bytes lie
-// is in memory, some 200 bytes for a log that has ended and at most 64 KiB for one
-// that grows; opening reads it from the journals' seals.
+// A journal closes when it is full or old. What it has goes to the [Archive],
+// then it is removed; a reader sees no seam. Without an archive journals are kept
+// for ever, and when they exceed [Options.WarnBytes] that is logged. The index of
+// where an attempt's bytes lie in journals is in memory, some 200 bytes for a log
+// that has ended and at most 64 KiB for one that grows; opening reads it from the
+// journals' seals. Of a log that is whole in the archive nothing is in memory.
 package joblog
 
 import (
@@ -49,6 +51,7 @@ const (
 	warnBytes  = 10 << 30
 
 	journalBytes = 4 << 20
+	journalAge   = time.Minute
 )
 
 // Errors of [Log.Take] and [Log.Append].
@@ -82,7 +85,12 @@ type Options struct {
 	SyncEvery time.Duration // least time between two syncs; 2 ms
 	WarnBytes int64         // size of the journals above which a warning is logged; 10 GiB
 	Files     wal.Files     // what the journal does to its folder; the disk
-	Logger    *slog.Logger  // slog.Default
+
+	Archive      Archive       // where logs last; nil: journals are kept for ever
+	JournalBytes int64         // size of a journal; 4 MiB
+	JournalAge   time.Duration // after which a journal closes though it is small; 0: with an archive 1 min, else never
+
+	Logger *slog.Logger // slog.Default
 }
 
 func (o Options) withDefaults() Options {
@@ -94,6 +102,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.SyncEvery <= 0 {
 		o.SyncEvery = syncEvery
+	}
+	if o.JournalBytes <= 0 {
+		o.JournalBytes = journalBytes
+	}
+	if o.JournalAge <= 0 && o.Archive != nil {
+		o.JournalAge = journalAge
 	}
 	if o.WarnBytes <= 0 {
 		o.WarnBytes = warnBytes
@@ -123,7 +137,7 @@ type Log struct {
 func Open(dir string, o Options) (*Log, error) {
 	l := &Log{dir: dir, options: o.withDefaults()}
 	journal, recovered, err := wal.Open(dir, wal.Options{
-		JournalBytes: journalBytes, Check: checkFrame, Files: o.Files,
+		JournalBytes: l.options.JournalBytes, Check: checkFrame, Files: o.Files,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot open job logs: %w", err)
@@ -135,6 +149,7 @@ func Open(dir string, o Options) (*Log, error) {
 	if err := l.load(); err != nil {
 		return nil, fmt.Errorf("cannot read job logs: %w", errors.Join(err, journal.Close(nil)))
 	}
+	l.writer.arm()
 	go l.writer.run()
 	return l, nil
 }
@@ -148,8 +163,11 @@ func Open(dir string, o Options) (*Log, error) {
 // Errors: ErrFenced (a newer session has it), ErrEnded (with the log's end),
 // ctx's, or that of the journal.
 func (l *Log) Take(ctx context.Context, k Key, epoch uint64, rose func(durable uint64)) (have uint64, err error) {
-	a, end, ended := l.registry.open(k)
-	if ended {
+	a, end, ended, err := l.open(k)
+	switch {
+	case err != nil:
+		return 0, err
+	case ended:
 		return end, ErrEnded
 	}
 	head, err := a.take(epoch, rose)
@@ -172,7 +190,7 @@ func (l *Log) Append(k Key, epoch uint64, p Piece) error {
 	if len(p.Data) > MaxPiece || p.Offset > MaxOffset-uint64(len(p.Data)) {
 		return ErrLarge
 	}
-	a, _, ended := l.registry.find(k)
+	a, _, ended := l.find(k)
 	switch {
 	case ended:
 		return ErrEnded
@@ -192,8 +210,8 @@ func (l *Log) Append(k Key, epoch uint64, p Piece) error {
 // unless bytes were lost. Readers see the end at once; it is made durable like
 // bytes are. Later calls change nothing.
 func (l *Log) Finish(k Key, end uint64) {
-	a, _, ended := l.registry.open(k)
-	if ended {
+	a, _, ended, err := l.open(k)
+	if ended || err != nil {
 		return
 	}
 	head, queue := a.finish()
@@ -207,7 +225,7 @@ func (l *Log) Finish(k Key, end uint64) {
 // Ended returns the length of a log to which no more bytes come, and whether it
 // is one.
 func (l *Log) Ended(k Key) (end uint64, ok bool) {
-	a, end, ended := l.registry.find(k)
+	a, end, ended := l.find(k)
 	if a == nil {
 		return end, ended
 	}
@@ -220,7 +238,7 @@ func (l *Log) Ended(k Key) (end uint64, ok bool) {
 // Head returns the offset after the last byte there is, durable or not; 0 for an
 // attempt that has no log.
 func (l *Log) Head(k Key) uint64 {
-	a, end, _ := l.registry.find(k)
+	a, end, _ := l.find(k)
 	if a == nil {
 		return end
 	}
@@ -230,7 +248,7 @@ func (l *Log) Head(k Key) uint64 {
 
 // Durable returns the offset below which all bytes are synced.
 func (l *Log) Durable(k Key) uint64 {
-	a, end, _ := l.registry.find(k)
+	a, end, _ := l.find(k)
 	if a == nil {
 		return end
 	}
@@ -247,6 +265,9 @@ func (l *Log) Durable(k Key) uint64 {
 // before waiting.
 func (l *Log) Wait(k Key) (head, durable uint64, next <-chan struct{}) {
 	a, end, ended, born := l.registry.watch(k)
+	if a == nil && !ended {
+		a, end, ended = l.find(k)
+	}
 	switch {
 	case ended:
 		return end, end, nil

@@ -24,22 +24,52 @@ var ErrDamaged = errors.New("joblog: bytes of the log are missing from the journ
 // returns none at the log's head, or above it; it may return fewer than there
 // are as long as next moves on. Data must not be changed.
 //
-// Errors: ErrDamaged, ctx's, or those of the journal.
+// Errors: ErrGone, ErrAway, ErrDamaged, ctx's, or those of the journal.
 func (l *Log) Read(ctx context.Context, k Key, from uint64, limit int) (pieces []Piece, next uint64, err error) {
 	limit = max(1, limit)
 	a, end, ended := l.registry.find(k)
 	switch {
-	case a == nil && (!ended || from >= end):
-		return nil, from, nil
-	case a == nil:
-		pieces, err = l.readJournal(ctx, k, from, end, limit, l.registry.index(k).find(from))
-	default:
+	case a != nil:
 		found, where, until, inRing := a.read(from, limit)
 		if pieces = found; !inRing {
-			pieces, err = l.readJournal(ctx, k, from, until, limit, where)
+			pieces, err = l.readStored(ctx, k, from, until, limit, where)
+		}
+	case ended && from < end:
+		old := l.registry.places(k)
+		until, where := old.base, spans(nil)
+		if from >= old.base {
+			until, where = end, old.index.find(from)
+		}
+		pieces, err = l.readStored(ctx, k, from, until, limit, where)
+	case !ended:
+		var e Extent
+		if e, err = l.extent(k); err == nil && from < e.End {
+			pieces, err = l.options.Archive.Read(ctx, k, from, e.End, limit)
 		}
 	}
 	return pieces, after(pieces, from), err
+}
+
+// readStored collects pieces in [from, until) from the journal or, if it is not
+// known where in it they lie, from the archive. If the journal goes away
+// meanwhile, the archive has them too.
+func (l *Log) readStored(ctx context.Context, k Key, from, until uint64, limit int, where spans) (pieces []Piece, err error) {
+	if len(where) > 0 {
+		pieces, err = l.readJournal(ctx, k, from, until, limit, where)
+		if err == nil || len(pieces) > 0 {
+			return pieces, nil
+		}
+	}
+	e, failed := l.extent(k)
+	switch {
+	case failed != nil:
+		return nil, errors.Join(err, failed)
+	case from < e.End:
+		return l.options.Archive.Read(ctx, k, from, min(until, e.End), limit)
+	case err == nil:
+		err = ErrDamaged
+	}
+	return nil, err
 }
 
 // after is the offset after the last piece.
@@ -53,10 +83,7 @@ func after(pieces []Piece, from uint64) uint64 {
 // readJournal collects pieces in [from, until), which are durable. It follows
 // the index and, where that has thinned out, passes over frames of others.
 func (l *Log) readJournal(ctx context.Context, k Key, from, until uint64, limit int, where spans) (pieces []Piece, err error) {
-	if len(where) == 0 {
-		return nil, ErrDamaged
-	}
-	entry := where[0].entry
+	entry := max(where[0].entry, l.journal.First()) // it may be from before journals were removed
 	for passed := 0; from < until && limit > 0 && passed < maxPassed; {
 		if err := ctx.Err(); err != nil {
 			return pieces, err

@@ -24,7 +24,8 @@ type shard struct {
 // retired is what is kept in memory of a log whose end is durable.
 type retired struct {
 	end   uint64
-	index spans // never changed
+	base  uint64 // what lies below is in the archive alone
+	index spans  // replaced, never changed
 }
 
 func (r *registry) of(k Key) *shard {
@@ -44,12 +45,12 @@ func (r *registry) find(k Key) (a *attempt, end uint64, ended bool) {
 	return nil, old.end, ok
 }
 
-// index returns where a retired log lies in the journal.
-func (r *registry) index(k Key) spans {
+// places returns where a retired log lies.
+func (r *registry) places(k Key) retired {
 	s := r.of(k)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.retired[k].index
+	return s.retired[k]
 }
 
 // watch is find with a channel that is closed when a log comes into being.
@@ -67,9 +68,9 @@ func (r *registry) watch(k Key) (a *attempt, end uint64, ended bool, born <-chan
 	return s.open[k], old.end, ended, s.born
 }
 
-// open returns the open log and makes it if there is none, or the end of a
-// retired one.
-func (r *registry) open(k Key) (a *attempt, end uint64, ended bool) {
+// open returns the open log and makes it if there is none, with the bytes below
+// base in the archive, or the end of a retired one.
+func (r *registry) open(k Key, base uint64) (a *attempt, end uint64, ended bool) {
 	if a, end, ended = r.find(k); a != nil || ended {
 		return a, end, ended
 	}
@@ -85,7 +86,8 @@ func (r *registry) open(k Key) (a *attempt, end uint64, ended bool) {
 	if s.open == nil {
 		s.open = map[Key]*attempt{}
 	}
-	a = &attempt{key: k}
+	a = &attempt{key: k, base: base, durable: base, taken: base}
+	a.ring.reset(base)
 	s.open[k] = a
 	r.count.Add(1)
 	if s.born != nil {
@@ -96,18 +98,19 @@ func (r *registry) open(k Key) (a *attempt, end uint64, ended bool) {
 }
 
 // retire replaces an open log by what is kept of it.
-func (r *registry) retire(k Key, end uint64, index spans) {
+func (r *registry) retire(a *attempt, end uint64) {
+	index, base := a.places()
 	if len(index) > maxSpansRetired {
 		index = append(spans(nil), index...).thin(maxSpansRetired)
 	}
-	s := r.of(k)
+	s := r.of(a.key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.retired == nil {
 		s.retired = map[Key]retired{}
 	}
-	s.retired[k] = retired{end: end, index: index}
-	delete(s.open, k)
+	s.retired[a.key] = retired{end: end, base: base, index: index}
+	delete(s.open, a.key)
 	r.count.Add(-1)
 }
 

@@ -20,12 +20,14 @@ type writer struct {
 	waiting atomic.Int64  // bytes of log in the list
 	wake    chan struct{} // holds one: the list is not empty
 	full    chan struct{} // holds one: batchBytes wait
+	rollNow chan struct{} // holds one: close the journal
 	quit    chan struct{}
 	once    sync.Once
 	done    chan struct{} // closed when run has returned
 
-	mu   sync.Mutex
-	list []*attempt
+	mu    sync.Mutex
+	list  []*attempt
+	fresh chan struct{} // closed when a journal closes; nil while nobody waits
 
 	err atomic.Pointer[error] // why it stopped; set before done is closed
 
@@ -35,7 +37,9 @@ type writer struct {
 	marks  []mark
 	warned bool
 
-	journal contents // of the newest journal
+	journal contents    // of the newest journal
+	age     *time.Timer // when the newest journal is to be closed
+	aging   bool        // it is set
 }
 
 // mark remembers what of an attempt is in a batch.
@@ -48,7 +52,7 @@ type mark struct {
 
 func newWriter(l *Log) *writer {
 	return &writer{
-		log: l, wake: make(chan struct{}, 1), full: make(chan struct{}, 1),
+		log: l, wake: make(chan struct{}, 1), full: make(chan struct{}, 1), rollNow: make(chan struct{}, 1),
 		quit: make(chan struct{}), done: make(chan struct{}),
 	}
 }
@@ -93,9 +97,16 @@ func (w *writer) run() {
 	defer close(w.done)
 	pause := time.NewTimer(w.log.options.SyncEvery)
 	defer pause.Stop()
+	defer w.age.Stop()
 	for {
 		select {
 		case <-w.wake:
+		case <-w.age.C:
+			w.close()
+			continue
+		case <-w.rollNow:
+			w.close()
+			continue
 		case <-w.quit:
 			w.finish()
 			return
@@ -227,16 +238,17 @@ func (w *writer) write() (first uint64, err error) {
 
 func (w *writer) tryWrite() (first uint64, err error) {
 	if w.log.journal.Full(len(w.frame)) {
-		if err := w.log.journal.Roll([32]byte{}, w.journal.encode()); err != nil {
+		if err := w.roll(); err != nil {
 			return 0, err
 		}
-		w.journal = contents{}
 	}
-	first = w.log.journal.Next()
+	before := w.log.journal.Current()
+	first = before.Next
 	if err := w.log.journal.Append(wal.Header{First: first, Count: w.blocks}, w.frame); err != nil {
 		return 0, err
 	}
-	w.log.size.Add(int64(len(w.frame)))
+	w.log.size.Add(w.log.journal.Current().Bytes - before.Bytes)
+	w.arm()
 	return first, nil
 }
 
@@ -250,7 +262,7 @@ func (w *writer) settle(m mark, entry uint64) {
 	rose, cost := m.a.settle(m.durable, span{m.first, entry}, m.end, w.log.share())
 	w.log.rings.Add(int64(cost))
 	if m.end {
-		w.log.registry.retire(m.a.key, m.durable, m.a.places())
+		w.log.registry.retire(m.a, m.durable)
 	}
 	if rose != nil {
 		rose(m.durable)
@@ -272,8 +284,8 @@ func (w *writer) trimRings() {
 
 // warn says once that the journals have become large.
 func (w *writer) warn() {
-	if w.warned {
-		return
+	if w.warned || w.log.options.Archive != nil {
+		return // an archive says itself when it lags
 	}
 	if size := w.log.Size(); size > w.log.options.WarnBytes {
 		w.warned = true

@@ -148,11 +148,11 @@ func TestBytesTagsAndTimesAreKeptExactly(t *testing.T) {
 
 func TestAnyRangeIsRead(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 1))
-	pieces := some(r, 100, 700_000)
+	pieces := some(r, 100, 400_000)
 	data, s := pack(t, 100, pieces)
 	reader, _ := mustOpen(t, data)
 	all := joined(pieces)
-	for range 2000 {
+	for range 300 {
 		from, limit := 100+uint64(r.IntN(len(all))), 1+r.IntN(1000)<<r.IntN(10)
 		got, err := reader.Read(t.Context(), from, limit)
 		if err != nil || len(got) == 0 || got[0].Offset != from {
@@ -163,7 +163,7 @@ func TestAnyRangeIsRead(t *testing.T) {
 			t.Fatalf("from %d, at most %d: %d bytes, or others", from, limit, len(found))
 		}
 	}
-	for _, limit := range []int{7, 4096, 65_536, 300_000} {
+	for _, limit := range []int{4096, 300_000} {
 		got, err := readAll(t.Context(), reader, limit)
 		if err != nil || flat(got) != flat(pieces) {
 			t.Errorf("read by %d it is another, %v", limit, err)
@@ -218,7 +218,7 @@ func noise(n int) (pieces []joblog.Piece) {
 }
 
 func TestOnlyWhatIsAskedForIsFetched(t *testing.T) {
-	data, _ := pack(t, 0, noise(20<<20))
+	data, _ := pack(t, 0, noise(12<<20))
 	reader, source := mustOpen(t, data)
 	if source.bytes > 100<<10 || source.calls > 3 {
 		t.Errorf("to open %d bytes, %d were fetched in %d calls", len(data), source.bytes, source.calls)
