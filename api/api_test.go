@@ -49,6 +49,7 @@ type site struct {
 	stop     chan struct{}
 	server   *server // a second one over the same parts, for what no request reaches
 	failures *failures
+	kept     keptLogs // what logs the archive has
 }
 
 // failures collects what the API logs as its own failures.
@@ -88,7 +89,7 @@ func newSite(t testing.TB) *site {
 	}
 	s := &site{t: t, store: store, runner: projections.NewRunner(store, projections.RunnerConfig{}), stop: make(chan struct{}),
 		failures: &failures{Handler: slog.DiscardHandler}}
-	if s.logs, err = joblog.Open(filepath.Join(dir, "logs"), joblog.Options{Logger: quiet}); err != nil {
+	if s.logs, err = joblog.Open(filepath.Join(dir, "logs"), joblog.Options{Logger: quiet, Archive: &s.kept}); err != nil {
 		t.Fatal(err)
 	}
 	s.commands = commands.New(commands.Config{Store: store, Applied: s.runner.WaitFor, Admit: s.runner.Admit, Clock: store.Now})

@@ -44,7 +44,7 @@ func (s *server) logs(api huma.API) {
 		Description: "As text/plain: the output as far as there is any, byte by byte. As text/event-stream: the same, then what follows, " +
 			"as events whose data is {\"t\": text} or {\"b\": base64}; `state` events carry the job whenever it changes, and `end` the job as it ended, " +
 			"after all of its output.",
-		Errors: []int{http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusTooManyRequests},
+		Errors: []int{http.StatusNotFound, http.StatusGone, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable},
 	})
 	op.Responses = map[string]*huma.Response{"200": {Description: "The output", Content: map[string]*huma.MediaType{
 		"text/plain": {Schema: &huma.Schema{Type: huma.TypeString}, Example: "ok  \texample.com/shop\t1.204s\n"},
@@ -75,7 +75,25 @@ func (s *server) jobLogs(ctx context.Context, in *logsInput) (*huma.StreamRespon
 	if key.Attempt == 0 {
 		key.Attempt = j.Attempt
 	}
+	if err := s.readable(ctx, key, 0); err != nil {
+		return nil, err
+	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) { s.copyLog(hc, key) }}, nil
+}
+
+// readable returns a problem if the log can't be read from the offset on: better
+// than an answer that breaks off.
+func (s *server) readable(ctx context.Context, key joblog.Key, from uint64) error {
+	_, _, err := s.Logs.Read(ctx, key, from, 1)
+	switch {
+	case errors.Is(err, joblog.ErrGone):
+		return wire.NewProblem(http.StatusGone, "gone", fmt.Sprintf("the output of job %s, attempt %d, is not kept any more", key.Job, key.Attempt))
+	case errors.Is(err, joblog.ErrAway):
+		p := wire.NewProblem(http.StatusServiceUnavailable, "unavailable", fmt.Sprintf("the output of job %s is in a store that does not answer", key.Job))
+		p.Help = "try again; /readyz says since when"
+		return p
+	}
+	return err
 }
 
 // recall finds out how a job ended that is not in memory any more.
@@ -147,6 +165,11 @@ func (s *server) followLog(ctx context.Context, j jobs.Job, in *logsInput) (*hum
 		attempt = in.Attempt
 	case attempt > j.Attempt || in.Attempt != 0 && in.Attempt != attempt:
 		return nil, invalid("header.Last-Event-ID", fmt.Sprintf("it is of attempt %d, which is not what is read", attempt), in.LastID)
+	}
+	if attempt > 0 {
+		if err := s.readable(ctx, joblog.Key{Job: j.ID, Attempt: attempt}, offset); err != nil {
+			return nil, err
+		}
 	}
 	f := &logFollower{server: s, job: j, key: joblog.Key{Job: j.ID, Attempt: attempt}, offset: offset, only: in.Attempt != 0}
 	return s.stream(ctx, f.run)

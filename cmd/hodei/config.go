@@ -33,12 +33,19 @@ type serverConfig struct {
 	LogLevel  string `koanf:"log_level"`
 	LogForm   string `koanf:"log_format"`
 
+	LogStore     string `koanf:"log_store"`
+	LogAfter     string `koanf:"log_archive_after"`
+	LogKeep      string `koanf:"log_keep"`
+	LogKeepBytes string `koanf:"log_keep_bytes"`
+
+	logs logSettings       // the four above, as they were read
 	from map[string]string // by setting: who said so, for errors
 }
 
 // serverSettings are the settings of a configuration file; a flag has - for _,
 // a variable is HODEI_ and capitals.
-var serverSettings = []string{"advertise", "agent_dir", "data", "grpc", "http", "key_file", "log_format", "log_level", "tls_cert", "tls_key"}
+var serverSettings = []string{"advertise", "agent_dir", "data", "grpc", "http", "key_file",
+	"log_archive_after", "log_format", "log_keep", "log_keep_bytes", "log_level", "log_store", "tls_cert", "tls_key"}
 
 // serverFlags registers the flags of dev and server.
 func serverFlags(f *pflag.FlagSet, data, level string) {
@@ -51,6 +58,10 @@ func serverFlags(f *pflag.FlagSet, data, level string) {
 	f.String("tls-key", "", "key `file` of that certificate")
 	f.String("key-file", "", "`file` with the key that wraps all others (default: DATA.key)")
 	f.String("agent-dir", "", "`folder` with hodei-agent binaries")
+	f.String("log-store", "", "where output of jobs lasts: a `folder`, or s3://BUCKET/PREFIX?endpoint=URL&region=NAME (default: DATA/archive)")
+	f.String("log-archive-after", "1m", "`time` after which output goes from DATA/logs there, at most")
+	f.String("log-keep", "0", "`time` for which it is kept after a job's end, such as 90d; 0 is for ever")
+	f.String("log-keep-bytes", "0", "`size` of all that is kept, the oldest goes first; 0 keeps all and warns above 10Gi")
 	f.String("log-level", level, "debug, info, warn or error")
 	f.String("log-format", "text", "text or json, on standard error")
 }
@@ -150,6 +161,9 @@ func (c *serverConfig) check() error {
 		return usage("--tls-cert and --tls-key go together; only one of them is set")
 	}
 	if _, err := c.level(); err != nil {
+		return err
+	}
+	if err := c.checkLogs(); err != nil {
 		return err
 	}
 	if c.LogForm != "text" && c.LogForm != "json" {

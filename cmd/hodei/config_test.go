@@ -5,10 +5,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/spf13/pflag"
+
+	"github.com/hodei-jobs/hodei/eventstore/blob/s3"
 )
 
 // write writes a file of the test and returns its path.
@@ -40,7 +43,7 @@ func loadWith(t *testing.T, file string, variables map[string]string, flags ...s
 
 func TestServerConfig(t *testing.T) {
 	type vars = map[string]string
-	defaults := serverConfig{Data: "/default", KeyFile: "/default.key", HTTP: "127.0.0.1:8080", GRPC: "127.0.0.1:9090", LogLevel: "info", LogForm: "text"}
+	defaults := serverConfig{Data: "/default", KeyFile: "/default.key", HTTP: "127.0.0.1:8080", GRPC: "127.0.0.1:9090", LogLevel: "info", LogForm: "text", LogAfter: "1m", LogKeep: "0", LogKeepBytes: "0"}
 	with := func(change func(*serverConfig)) serverConfig {
 		c := defaults
 		change(&c)
@@ -85,6 +88,29 @@ func TestServerConfig(t *testing.T) {
 	}
 }
 
+func TestWhereLogsLast(t *testing.T) {
+	for _, row := range []struct {
+		flags []string
+		want  logSettings
+	}{
+		{nil, logSettings{dir: "/default/archive/objects", after: time.Minute}},
+		{[]string{"--log-store", "/logs", "--log-keep", "90d", "--log-keep-bytes", "2Gi", "--log-archive-after", "5s"},
+			logSettings{dir: "/logs", after: 5 * time.Second, keep: 90 * 24 * time.Hour, keepBytes: 2 << 30}},
+		{[]string{"--log-store", "s3://ci/hodei/logs/?endpoint=https://s3.example.com&region=eu-west-1"},
+			logSettings{after: time.Minute, s3: &s3.Config{Endpoint: "https://s3.example.com", Region: "eu-west-1", Bucket: "ci", Prefix: "hodei/logs/"}}},
+		{[]string{"--log-store", "s3://ci?endpoint=http://127.0.0.1:9000"},
+			logSettings{after: time.Minute, s3: &s3.Config{Endpoint: "http://127.0.0.1:9000", Region: "us-east-1", Bucket: "ci"}}},
+	} {
+		got, err := loadWith(t, "", nil, row.flags...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(row.want, got.logs, cmp.AllowUnexported(logSettings{})); d != "" {
+			t.Errorf("%v: %s", row.flags, d)
+		}
+	}
+}
+
 // A wrong configuration is refused at the start, by the name of who said it.
 func TestWrongServerConfig(t *testing.T) {
 	type vars = map[string]string
@@ -107,6 +133,14 @@ func TestWrongServerConfig(t *testing.T) {
 		{"a certificate without its key", "", nil, []string{"--tls-cert", "x"}, "--tls-cert and --tls-key go together"},
 		{"a level that is none", "", vars{"HODEI_LOG_LEVEL": "loud"}, nil, `HODEI_LOG_LEVEL is "loud"; it may be debug, info, warn or error`},
 		{"a format that is none", "log_format: xml\n", nil, nil, `log_format in FILE is "xml"; it may be text or json`},
+		{"a time that is none", "", nil, []string{"--log-keep", "long"}, `--log-keep: "long" is not a duration; write it such as 90d or 30s`},
+		{"a journal for each line", "", nil, []string{"--log-archive-after", "1ms"}, "--log-archive-after is 1ms; the least is 100ms"},
+		{"a size that is none", "log_keep_bytes: much\n", nil, nil, `log_keep_bytes in FILE: "much" is not a size; write it such as 100Gi`},
+		{"a store that is none", "", vars{"HODEI_LOG_STORE": "ftp://x"}, nil, `HODEI_LOG_STORE is "ftp://x"; it may be a folder or begin with s3://`},
+		{"S3 without a bucket", "", nil, []string{"--log-store", "s3:///x?endpoint=http://h"}, "--log-store: the bucket is missing; write it as s3://BUCKET/PREFIX?endpoint=https://HOST&region=NAME"},
+		{"S3 nowhere", "", nil, []string{"--log-store", "s3://b"}, "--log-store: the endpoint is missing"},
+		{"S3 with an option that is none", "", nil, []string{"--log-store", "s3://b?endpoint=http://h&secret=x"}, `--log-store: there is no option "secret"`},
+		{"S3 without a scheme", "", nil, []string{"--log-store", "s3://b?endpoint=h:9000"}, `--log-store: the endpoint "h:9000" must begin with http:// or https://`},
 		{"a setting that is none", "dat: /x\n", nil, nil, `FILE: unknown setting "dat"` + "\nhelp: did you mean data? all settings: advertise, "},
 		{"a setting within another", "http:\n  port: 1\n", nil, nil, "FILE: http must be a single value"},
 		{"a file that is no YAML", "http: \"x\n", nil, nil, "cannot read FILE: it is not YAML: "},

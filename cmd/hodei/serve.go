@@ -25,10 +25,12 @@ import (
 	"github.com/hodei-jobs/hodei/commands/deadline"
 	"github.com/hodei-jobs/hodei/commands/scheduler"
 	"github.com/hodei-jobs/hodei/eventstore"
+	"github.com/hodei-jobs/hodei/eventstore/blob/disk"
 	"github.com/hodei-jobs/hodei/eventstore/embedded"
 	"github.com/hodei-jobs/hodei/eventstore/keyring"
 	"github.com/hodei-jobs/hodei/projections"
 	"github.com/hodei-jobs/hodei/projections/joblog"
+	"github.com/hodei-jobs/hodei/projections/joblog/archive"
 	"github.com/hodei-jobs/hodei/projections/telemetry"
 )
 
@@ -63,6 +65,8 @@ type parts struct {
 	store     *embedded.Store
 	runner    *projections.Runner
 	commands  *commands.Service
+	objects   *disk.Store // unless logs are in S3
+	archive   *archive.Archive
 	logs      *joblog.Log
 	telemetry *telemetry.Table
 	authority *authority.Authority
@@ -180,8 +184,8 @@ func (p *parts) open(ctx context.Context) (err error) {
 	p.logger.Debug("event log opened", "head", report.Head, "clean", report.Clean, "took", report.Took)
 	p.runner = projections.NewRunner(p.store, projections.RunnerConfig{Logger: p.logger})
 	p.commands = commands.New(commands.Config{Store: p.store, Applied: p.runner.WaitFor, Admit: p.runner.Admit, Clock: p.store.Now})
-	if p.logs, err = joblog.Open(filepath.Join(p.config.Data, "logs"), joblog.Options{Logger: p.logger}); err != nil {
-		return &exitError{code: exitRefused, err: err, help: "another folder: --data DIR"}
+	if err := p.openLogs(ctx); err != nil {
+		return err
 	}
 	if p.telemetry, err = telemetry.Open(filepath.Join(p.config.Data, "telemetry"), telemetry.Options{Logger: p.logger, Clock: p.store.Now,
 		Position: func() eventstore.Position { return p.runner.World().Position }}); err != nil {
@@ -286,6 +290,7 @@ func (p *parts) run(ctx context.Context, group *errgroup.Group) {
 	})
 	group.Go(func() error { return p.gateway.Run(ctx) })
 	group.Go(func() error { return p.watch.Run(ctx) })
+	group.Go(func() error { p.archive.Run(ctx, p.logs); return nil })
 	group.Go(func() error { return closedIs(web.Serve(p.http), http.ErrServerClosed) })
 	group.Go(func() error { return closedIs(rpc.Serve(p.grpc), grpc.ErrServerStopped) })
 	group.Go(func() error { return p.failure(ctx) })
@@ -329,7 +334,7 @@ func (p *parts) warnings() []string {
 	if r := p.store.Progress(); r != nil {
 		out = append(out, r.Error())
 	}
-	return out
+	return append(out, p.archive.Warnings()...)
 }
 
 // close closes what was opened, in reverse.
@@ -337,6 +342,12 @@ func (p *parts) close() error {
 	var errs []error
 	if p.logs != nil {
 		errs = append(errs, p.logs.Close())
+	}
+	if p.archive != nil {
+		errs = append(errs, p.archive.Close())
+	}
+	if p.objects != nil {
+		errs = append(errs, p.objects.Close())
 	}
 	if p.store != nil {
 		errs = append(errs, p.store.Close())

@@ -13,7 +13,8 @@ import (
 const (
 	retryFirst  = 500 * time.Millisecond // after a failure; doubles
 	retryMost   = 30 * time.Second
-	retainEvery = time.Minute // between two looks for logs that are too old
+	retainEvery = time.Minute // between two looks for logs that are too old; sooner if logs are kept for less
+	retainLeast = time.Second
 	tellEvery   = time.Minute // between two lines in the server's log about what goes on failing
 )
 
@@ -57,7 +58,7 @@ func (a *Archive) Run(ctx context.Context, log *joblog.Log) {
 // log holds up no journal.
 func (a *Archive) runTidy(ctx context.Context) {
 	b := backoff{}
-	look := time.NewTicker(retainEvery)
+	look := time.NewTicker(a.retainEvery())
 	defer look.Stop()
 	for {
 		err := a.tidy(ctx)
@@ -82,6 +83,13 @@ func (a *Archive) runTidy(ctx context.Context) {
 			return
 		}
 	}
+}
+
+func (a *Archive) retainEvery() time.Duration {
+	if a.config.Keep <= 0 {
+		return retainEvery
+	}
+	return min(retainEvery, max(retainLeast, a.config.Keep))
 }
 
 // backoff waits longer after each failure, with full jitter.

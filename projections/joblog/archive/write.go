@@ -58,7 +58,7 @@ func pack(k joblog.Key, first uint64, pieces []joblog.Piece) ([]byte, segment.Su
 	return out.Bytes(), s, err
 }
 
-// store puts a segment of size bytes under its name and returns what names it.
+// put stores a segment of size bytes under its name and returns what names it.
 // One that is there already is what an earlier try has put there: it is taken as
 // it is, if it says that it is what its name says.
 func (a *Archive) put(ctx context.Context, s segment.Summary, whole bool, body io.Reader, size int64) (ref, segment.Summary, error) {
