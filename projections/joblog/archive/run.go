@@ -148,29 +148,25 @@ func (a *Archive) noted(f *failure, what string, err error) {
 	f.err = err
 }
 
-// Warnings returns what an operator should look at, one line each.
+// Warnings returns what an operator should look at, one line each. Everybody may
+// read them, so causes, which name places, are in the server's log alone.
 func (a *Archive) Warnings() (lines []string) {
 	a.state.mu.Lock()
 	defer a.state.mu.Unlock()
-	if f := a.state.flush; f.err != nil {
-		lines = append(lines, "logs of jobs stay in their journals since "+f.since.UTC().Format(time.RFC3339)+", their store does not take them: "+short(f.err))
-	}
-	if f := a.state.tidy; f.err != nil {
-		lines = append(lines, "logs of jobs are not sealed since "+f.since.UTC().Format(time.RFC3339)+": "+short(f.err))
-	}
-	if f := a.state.catalog; f.err != nil {
-		lines = append(lines, "the catalog of logs is damaged, start the server again to have it made anew: "+short(f.err))
+	for _, w := range []struct {
+		f    failure
+		what string
+	}{
+		{a.state.flush, "logs of jobs stay in their journals, their store does not take them"},
+		{a.state.tidy, "logs of jobs can't be merged, sealed or removed"},
+		{a.state.catalog, "the catalog of logs is damaged, start the server again to have it made anew"},
+	} {
+		if w.f.err != nil {
+			lines = append(lines, fmt.Sprintf("%s, since %s; the server's log says why", w.what, w.f.since.UTC().Format(time.RFC3339)))
+		}
 	}
 	if size := a.Size(); a.config.KeepBytes <= 0 && size > a.config.WarnBytes {
-		lines = append(lines, fmt.Sprintf("logs of jobs take %.1f GB and are kept for ever", float64(size)/(1<<30)))
+		lines = append(lines, fmt.Sprintf("logs of jobs take %.1f GiB and are all kept", float64(size)/(1<<30)))
 	}
 	return lines
-}
-
-// maxWarning bounds an error's text in a warning, in bytes.
-const maxWarning = 300
-
-func short(err error) string {
-	text := err.Error()
-	return text[:min(len(text), maxWarning)]
 }
