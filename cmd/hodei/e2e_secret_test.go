@@ -50,6 +50,10 @@ func (c canaries) absent(t *testing.T, where string, text []byte) {
 // hasher is a job that shows that it has its secrets, and none of them.
 const hasher = `for name in TOKEN DB KEY; do eval "v=\$$name"; printf %s "$v" | sha256sum | cut -c1-64; done`
 
+// blabber is a job that shows its secrets in every way it can.
+const blabber = `echo "token $TOKEN."; printf %s "x$TOKEN" | base64 -w0; echo; printf %s "$DB" | od -An -v -tx1 | tr -d " \n"; echo
+echo "$KEY"; echo $KEY; printf "\033[1m%s\033[0m" "$DB"; echo; "/nosuch/$TOKEN"; set -x; : "$DB" "$TOKEN"; set +x; echo "hold $TOKEN" >&2; true`
+
 // hashes is what hasher prints. The newline at the end of what standard input had
 // is no part of a secret.
 func (c canaries) hashes() (text string) {
@@ -113,6 +117,12 @@ func TestASecretIsNowhereToBeSeen(t *testing.T) {
 		t.Errorf("after a restart the job has the secrets\n%swant\n%s", got, secret.hashes())
 	}
 
+	for _, tty := range []string{"--no-tty=false", "--no-tty"} {
+		shown := run("", 0, job("loud"+tty, tty, "--", "sh", "-c", blabber)...)
+		if !strings.Contains(shown, "token ***.") || strings.Count(shown, "***") < 6 {
+			t.Errorf("what blabs its secrets shows\n%s", shown)
+		}
+	}
 	run("", 0, "secret", "delete", "db")
 	run("", exitJobNoResult, job("gone", "--", "true")...)
 	for _, read := range [][]string{

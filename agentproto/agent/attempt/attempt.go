@@ -11,7 +11,6 @@ package attempt
 
 import (
 	"context"
-	"io"
 	"sync"
 	"syscall"
 	"time"
@@ -63,6 +62,7 @@ type Attempt struct {
 
 	// Owned by run once it has begun; forgotten at its end.
 	secrets []*agentprotov1.Secret
+	masks   masks
 
 	start chan struct{} // closed by Start
 	ended chan struct{} // closed when run returns
@@ -240,7 +240,3 @@ func (a *Attempt) Disowned() bool {
 
 // Ended is closed when nothing of it runs any more.
 func (a *Attempt) Ended() <-chan struct{} { return a.ended }
-
-// out is where the bytes of its processes enter the outbox: the one way that
-// output takes out of this machine.
-func (a *Attempt) out(tag outbox.Tag) io.Writer { return a.box.Writer(tag) }

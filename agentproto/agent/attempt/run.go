@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/hodei-jobs/hodei/agentproto/agent/outbox"
 	"github.com/hodei-jobs/hodei/agentproto/agent/process"
 	"github.com/hodei-jobs/hodei/agentproto/agent/workspace"
 	agentprotov1 "github.com/hodei-jobs/hodei/agentproto/v1"
@@ -61,9 +60,11 @@ func (a *Attempt) run(ctx context.Context) {
 		})
 		defer timer.Stop()
 	}
+	a.masks = newMasks(a.secrets, a.box)
 	result := &agentprotov1.Result{Ref: a.Ref(), Outcome: stateSucceeded}
 	folder, taken := a.work(result)
 	a.box.Close()
+	result.Detail = a.masks.Text(result.Detail)
 	a.forget()
 	result.EndedAtNs, result.TookNs = time.Now().UnixNano(), int64(time.Since(begin))
 	result.EndOffset = a.box.Written()
@@ -86,6 +87,7 @@ func (a *Attempt) forget() {
 		clear(s.Value)
 	}
 	a.secrets = nil
+	a.masks.Forget()
 }
 
 // work takes a workspace and does the steps in it, if the attempt may run at all.
@@ -156,8 +158,8 @@ func (a *Attempt) step(i int, folder string) ending {
 		Dir:    folder,
 		Env:    environment(a.parts.Inherited, a.assign, a.secrets, i, folder),
 		TTY:    a.assign.GetTty(),
-		Stdout: a.out(outbox.Stdout),
-		Stderr: a.out(outbox.Stderr),
+		Stdout: a.masks.stdout,
+		Stderr: a.masks.stderr,
 	})
 	if err != nil {
 		return ending{state: stateFailed, cause: causeOf(err), detail: err.Error()}
@@ -165,6 +167,7 @@ func (a *Attempt) step(i int, folder string) ending {
 	a.parts.Sampler.Attach(a.key, p)
 	a.setCurrent(p)
 	exit, late := a.wait(p, time.Duration(step.GetTimeLimitNs()))
+	a.masks.endStep()
 	a.setCurrent(nil)
 	a.parts.Sampler.Detach(a.key, exit)
 	return a.judge(exit, late, folder, step)
@@ -259,7 +262,7 @@ func (a *Attempt) note(i int, e ending) {
 	update := &agentprotov1.StepUpdate{
 		Ref:       a.Ref(),
 		Step:      uint32(i) + 1,
-		Name:      a.assign.GetSteps()[i].GetName(),
+		Name:      a.masks.Text(a.assign.GetSteps()[i].GetName()),
 		State:     e.state,
 		ExitCode:  exitCode(e),
 		Signal:    e.exit.Signal,
