@@ -207,7 +207,7 @@ func TestAJobThatLeftMemoryIsStillRead(t *testing.T) {
 		t.Errorf("read as %+v, %v", got, err)
 	}
 	var log strings.Builder
-	if err := c.Logs(t.Context(), first.ID, 0, &log); err != nil || log.String() != "output\n" {
+	if err := c.Logs(t.Context(), first.ID, client.LogsQuery{}, &log); err != nil || log.String() != "output\n" {
 		t.Errorf("its output is %q, %v", log.String(), err)
 	}
 	if end, text := follow(t, c, first.ID); end.State != "failed" || text != "output\n" {

@@ -36,7 +36,7 @@ const (
 type logFollower struct {
 	*server
 	job    jobs.Job   // as it was seen last
-	key    joblog.Key // the attempt being streamed; attempt 0 before the first
+	key    joblog.Key // the attempt being streamed; 0 is not chosen yet
 	offset uint64
 	to     uint64 // send no byte from there on
 	tag    uint8  // of the stream that is sent; 0 is both
@@ -112,14 +112,12 @@ func (f *logFollower) advance(ctx context.Context) (more <-chan struct{}, done b
 		}
 		j := &f.job
 		if f.key.Attempt == 0 {
-			f.key.Attempt = j.Attempt
+			f.key.Attempt = max(j.Attempt, 1) // one that waits for its first is followed from there
 		}
 		f.state(ctx, w, j)
-		if f.key.Attempt > 0 {
-			_, _, more = f.Logs.Wait(f.key)
-			if f.drain(ctx) != nil {
-				return nil, true
-			}
+		_, _, more = f.Logs.Wait(f.key)
+		if f.drain(ctx) != nil {
+			return nil, true
 		}
 		switch {
 		case f.writing(j): // also while it waits for its first or next attempt

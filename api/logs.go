@@ -20,7 +20,7 @@ import (
 // The id of a log event is attempt × 2^40 + the offset after the event's last
 // byte, so that Last-Event-ID goes on in the middle of a log.
 const (
-	offsetBits = 40
+	offsetBits = wire.LogOffsetBits
 	maxAttempt = 1 << 16 // more than a job can have
 )
 

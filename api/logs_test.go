@@ -25,7 +25,7 @@ func follow(t *testing.T, c *client.Client, jobID string) (*wire.Job, string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	var text strings.Builder
-	end, err := c.FollowJob(ctx, jobID, 0, client.Follower{Log: func(p *wire.LogPiece) error {
+	end, err := c.FollowJob(ctx, jobID, client.LogsQuery{}, client.Follower{Log: func(p *wire.LogPiece) error {
 		text.Write(p.Bytes())
 		return nil
 	}})
@@ -95,7 +95,7 @@ func TestAFollowerSeesEveryAttempt(t *testing.T) {
 	}
 	for attempt, want := range map[uint32]string{0: "two\n", 1: "one\xff\n", 2: "two\n"} {
 		var log strings.Builder
-		if err := c.Logs(t.Context(), j.ID, attempt, &log); err != nil || log.String() != want {
+		if err := c.Logs(t.Context(), j.ID, client.LogsQuery{Attempt: attempt}, &log); err != nil || log.String() != want {
 			t.Errorf("attempt %d's output is %q, %v", attempt, log.String(), err)
 		}
 	}
@@ -196,7 +196,7 @@ func TestPiecesOfALog(t *testing.T) {
 	}
 	next(t, r, "end")
 	var log strings.Builder
-	if err := s.admin().Logs(t.Context(), j.ID, 0, &log); err != nil || log.Len() != int(a.head) || !strings.Contains(log.String(), string(all[:])) {
+	if err := s.admin().Logs(t.Context(), j.ID, client.LogsQuery{}, &log); err != nil || log.Len() != int(a.head) || !strings.Contains(log.String(), string(all[:])) {
 		t.Errorf("as text: %d bytes of %d, %v", log.Len(), a.head, err)
 	}
 }
@@ -261,7 +261,7 @@ func TestAJobThatNeverRanHasAnEnd(t *testing.T) {
 	c := s.admin()
 	j := s.submit(c, `{"command":"x"}`)
 	var log strings.Builder
-	if err := c.Logs(t.Context(), j.ID, 0, &log); err != nil || log.Len() != 0 {
+	if err := c.Logs(t.Context(), j.ID, client.LogsQuery{}, &log); err != nil || log.Len() != 0 {
 		t.Errorf("a job that waits: %q, %v", log.String(), err)
 	}
 	if _, err := c.CancelJob(t.Context(), j.ID, "changed my mind"); err != nil {

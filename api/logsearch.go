@@ -71,7 +71,7 @@ func (s *server) searchLog(ctx context.Context, p logPart, c logChoice) (*huma.S
 	switch timeUp := errors.Is(err, context.DeadlineExceeded); {
 	case err != nil && !timeUp:
 		return nil, err
-	case timeUp && from.Number == 0: // not even its first line's number could be found
+	case timeUp && next == from: // another page would not come further
 		return nil, tookTooLong()
 	default:
 		page.out.Complete, page.out.Searched = !timeUp, next.Offset-from.Offset

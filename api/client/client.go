@@ -148,23 +148,6 @@ func (c *Client) JobEvents(ctx context.Context, id, cursor string) (*wire.Events
 	return &page, c.get(ctx, "/v1/jobs/"+url.PathEscape(id)+"/events", v, &page)
 }
 
-// Logs copies a job's stored output as plain bytes to w. attempt 0 is the current.
-func (c *Client) Logs(ctx context.Context, id string, attempt uint32, w io.Writer) error {
-	v := url.Values{}
-	if attempt > 0 {
-		v.Set("attempt", strconv.FormatUint(uint64(attempt), 10))
-	}
-	resp, err := c.do(ctx, http.MethodGet, "/v1/jobs/"+url.PathEscape(id)+"/logs", v, nil, header{"Accept": "text/plain"})
-	if err != nil {
-		return err
-	}
-	defer drain(resp)
-	if _, err := io.Copy(w, resp.Body); err != nil {
-		return &UnreachableError{c.base, err}
-	}
-	return nil
-}
-
 // Queue lists what waits.
 func (c *Client) Queue(ctx context.Context, cursor string) (*wire.Queue, error) {
 	v := url.Values{}

@@ -83,8 +83,8 @@ func TestRequests(t *testing.T) {
 		{`GET /v1/jobs/..%2F..%2Fx%3Fy`, func() error { return second(c.Job(ctx, "../../x?y")) }},
 		{`POST /v1/jobs/7f3k9qd2/cancel {"reason":"enough"}`, func() error { return second(c.CancelJob(ctx, "7f3k9qd2", "enough")) }},
 		{`GET /v1/jobs/7f3k9qd2/events?cursor=4`, func() error { return second(c.JobEvents(ctx, "7f3k9qd2", "4")) }},
-		{`GET /v1/jobs/7f3k9qd2/logs`, func() error { return c.Logs(ctx, "7f3k9qd2", 0, io.Discard) }},
-		{`GET /v1/jobs/7f3k9qd2/logs?attempt=2`, func() error { return c.Logs(ctx, "7f3k9qd2", 2, io.Discard) }},
+		{`GET /v1/jobs/7f3k9qd2/logs`, func() error { return c.Logs(ctx, "7f3k9qd2", client.LogsQuery{}, io.Discard) }},
+		{`GET /v1/jobs/7f3k9qd2/logs?attempt=2`, func() error { return c.Logs(ctx, "7f3k9qd2", client.LogsQuery{Attempt: 2}, io.Discard) }},
 		{`GET /v1/queue`, func() error { return second(c.Queue(ctx, "")) }},
 		{`GET /v1/workers?cursor=x`, func() error { return second(c.Workers(ctx, "x")) }},
 		{`GET /v1/workers/atlas`, func() error { return second(c.Worker(ctx, "atlas")) }},
@@ -156,7 +156,7 @@ func TestUnreachable(t *testing.T) {
 	})
 	for name, call := range map[string]func() error{
 		"a page": func() error { return second(c.Jobs(t.Context(), client.JobsQuery{})) },
-		"a log":  func() error { return c.Logs(t.Context(), "7f3k9qd2", 0, io.Discard) },
+		"a log":  func() error { return c.Logs(t.Context(), "7f3k9qd2", client.LogsQuery{}, io.Discard) },
 	} {
 		if err := call(); !errors.As(err, &u) || !strings.HasSuffix(err.Error(), ": the connection ended early") {
 			t.Errorf("%s that was cut off: %v", name, err)

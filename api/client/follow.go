@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/hodei-jobs/hodei/api/sse"
@@ -38,41 +37,6 @@ type Follower struct {
 	// Patience is how long a server may be away before the following ends with
 	// its error; 0 is for ever.
 	Patience time.Duration
-}
-
-// FollowJob reports the job's output from its beginning until its end and
-// returns the job as it ended. It reconnects by itself, without a gap and
-// without a repeat. attempt 0 begins with the current one and goes on to later ones.
-func (c *Client) FollowJob(ctx context.Context, id string, attempt uint32, f Follower) (*wire.Job, error) {
-	v := url.Values{}
-	if attempt > 0 {
-		v.Set("attempt", strconv.FormatUint(uint64(attempt), 10))
-	}
-	var end *wire.Job
-	err := c.follow(ctx, "/v1/jobs/"+url.PathEscape(id)+"/logs", v, f.Patience, f.Lost, func(e sse.Event) (bool, error) {
-		switch e.Name {
-		case "message":
-			var p wire.LogPiece
-			if err := json.Unmarshal(e.Data, &p); err != nil {
-				return false, fmt.Errorf("cannot read the log stream: %w", err)
-			}
-			return false, f.Log(&p)
-		case "state", "end":
-			var j wire.Job
-			if err := json.Unmarshal(e.Data, &j); err != nil {
-				return false, fmt.Errorf("cannot read the log stream: %w", err)
-			}
-			if e.Name == "end" {
-				end = &j
-				return true, nil
-			}
-			if f.State != nil {
-				f.State(&j)
-			}
-		}
-		return false, nil
-	})
-	return end, err
 }
 
 // FollowEvents calls each with the events after the query's cursor, then with
@@ -117,16 +81,31 @@ func (c *Client) follow(ctx context.Context, path string, v url.Values, patience
 		if patience > 0 && time.Since(since) > patience {
 			return err
 		}
-		wait := rand.N(limit) + time.Millisecond
-		limit = min(2*limit, maxRetry)
+		wait := backoff(&limit)
 		if lost != nil {
 			lost(err, wait)
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(wait):
+		if err := sleep(ctx, wait); err != nil {
+			return err
 		}
+	}
+}
+
+// backoff is how long to wait below the limit, which it doubles.
+func backoff(limit *time.Duration) time.Duration {
+	wait := rand.N(*limit) + time.Millisecond
+	*limit = min(2**limit, maxRetry)
+	return wait
+}
+
+func pause(ctx context.Context, limit *time.Duration) error { return sleep(ctx, backoff(limit)) }
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
 	}
 }
 

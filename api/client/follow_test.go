@@ -63,7 +63,7 @@ func TestFollowingAJobThroughCuts(t *testing.T) {
 		fmt.Fprintf(&want, "%d ", i+1)
 	}
 	var lost, states int
-	end, err := c.FollowJob(t.Context(), "7f3k9qd2", 0, client.Follower{
+	end, err := c.FollowJob(t.Context(), "7f3k9qd2", client.LogsQuery{}, client.Follower{
 		State: func(j *wire.Job) { states++ },
 		Log:   func(p *wire.LogPiece) error { got.Write(p.Bytes()); return nil },
 		Lost: func(err error, wait time.Duration) {
@@ -111,7 +111,7 @@ func TestAFollowingThatIsRefused(t *testing.T) {
 			asked++
 			w.WriteHeader(status)
 		})
-		_, err := c.FollowJob(t.Context(), "x", 0, client.Follower{Log: func(*wire.LogPiece) error { return nil }})
+		_, err := c.FollowJob(t.Context(), "x", client.LogsQuery{}, client.Follower{Log: func(*wire.LogPiece) error { return nil }})
 		var p *wire.Problem
 		if !errors.As(err, &p) || p.Status != status || asked != want {
 			t.Errorf("%d: asked %d times: %v", status, asked, err)
@@ -123,7 +123,7 @@ func TestTheCallersErrorEndsAFollowing(t *testing.T) {
 	c := serve(t, (&cutter{events: 5, each: 5, end: true}).ServeHTTP)
 	enough := errors.New("enough")
 	pieces := 0
-	_, err := c.FollowJob(t.Context(), "x", 2, client.Follower{Log: func(*wire.LogPiece) error {
+	_, err := c.FollowJob(t.Context(), "x", client.LogsQuery{Attempt: 2}, client.Follower{Log: func(*wire.LogPiece) error {
 		if pieces++; pieces == 2 {
 			return enough
 		}
@@ -140,7 +140,7 @@ func TestAStreamThatIsNoJSON(t *testing.T) {
 		out.Event("", "1", []byte("nonsense"))
 		_ = out.Flush()
 	})
-	_, err := c.FollowJob(t.Context(), "x", 0, client.Follower{Log: func(*wire.LogPiece) error { return nil }})
+	_, err := c.FollowJob(t.Context(), "x", client.LogsQuery{}, client.Follower{Log: func(*wire.LogPiece) error { return nil }})
 	if err == nil || !strings.Contains(err.Error(), "cannot read the log stream") {
 		t.Errorf("%v", err)
 	}
@@ -194,7 +194,7 @@ func TestADeadConnectionIsGivenUp(t *testing.T) {
 			return &http.Response{StatusCode: 200, Request: r, Body: &dead{strings.NewReader(stream), r.Context()}}, nil
 		})
 		begun := time.Now()
-		end, err := c.FollowJob(t.Context(), "x", 0, client.Follower{Log: func(*wire.LogPiece) error { return nil }})
+		end, err := c.FollowJob(t.Context(), "x", client.LogsQuery{}, client.Follower{Log: func(*wire.LogPiece) error { return nil }})
 		if err != nil || end.State != "failed" || connections != 2 {
 			t.Fatalf("%+v, %v on %d connections", end, err, connections)
 		}
@@ -210,7 +210,7 @@ func TestPatience(t *testing.T) {
 		c := imaginary(t, func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF })
 		tries, longest := 0, time.Duration(0)
 		begun := time.Now()
-		_, err := c.FollowJob(t.Context(), "x", 0, client.Follower{
+		_, err := c.FollowJob(t.Context(), "x", client.LogsQuery{}, client.Follower{
 			Log:      func(*wire.LogPiece) error { return nil },
 			Lost:     func(_ error, wait time.Duration) { tries++; longest = max(longest, wait) },
 			Patience: time.Minute,
@@ -224,7 +224,7 @@ func TestPatience(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
 		defer cancel()
-		if _, err := c.FollowJob(ctx, "x", 0, client.Follower{Log: func(*wire.LogPiece) error { return nil }}); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := c.FollowJob(ctx, "x", client.LogsQuery{}, client.Follower{Log: func(*wire.LogPiece) error { return nil }}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("with all patience: %v", err)
 		}
 	})

@@ -217,7 +217,15 @@ type LogPiece struct {
 	B      []byte `json:"b,omitempty" doc:"The bytes in base64 otherwise"`
 	Stderr bool   `json:"e,omitempty" doc:"They were written to standard error, apart from the output"`
 	Time   int64  `json:"at,omitempty" doc:"When the worker read them, ns since 1970"`
+
+	// Its place, which a client finds in the event's id.
+	Attempt uint32 `json:"-"`
+	Offset  uint64 `json:"-"` // of its first byte in the attempt's log
 }
+
+// LogOffsetBits is how many of a log event's id are the offset after its last byte;
+// those above are the attempt.
+const LogOffsetBits = 40
 
 // Bytes returns the piece's bytes.
 func (p *LogPiece) Bytes() []byte {

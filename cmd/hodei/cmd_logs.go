@@ -2,37 +2,161 @@ package main
 
 import (
 	"context"
-	"github.com/hodei-jobs/hodei/api/client"
+	"fmt"
+	"time"
+
 	"github.com/spf13/cobra"
+
+	"github.com/hodei-jobs/hodei/api/client"
 )
 
+// logsFlags are what logs can choose of a job's output, and how it looks.
+type logsFlags struct {
+	follow  bool
+	raw     bool
+	ansi    string
+	grep    string
+	context int
+	query   client.LogsQuery
+}
+
 func (a *app) cmdLogs() *cobra.Command {
-	var follow, raw bool
-	var attempt uint32
+	var f logsFlags
 	c := &cobra.Command{
-		Use: "logs JOB", Short: "Show a job's output, byte by byte as it was written",
-		Example: `  hodei logs 7f3k9qd2
-  hodei logs -f last`,
-		Long: `On a terminal all but text, colours and redrawn lines is left out.
+		Use: "logs JOB", Short: "Show, follow or search a job's output",
+		Example: `  hodei logs 7f3k9qd2 --step test --tail 50
+  hodei logs -f last
+  hodei logs 7f3k9qd2 --grep '(?i)error' -C 2
+  hodei logs 7f3k9qd2 --since 10m --timestamps > job.log`,
+		Long: `In a pipe it is the output byte by byte as it was written. On a terminal a line
+tells of each step, and all but text, colours and redrawn lines is left out.
+With -o json it is an object for each piece, or a page of what was found.
 ` + jobNames,
 		Args: oneArg("job"), ValidArgsFunction: a.completeJobs(""),
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := f.check(a.now()); err != nil {
+				return err
+			}
 			return a.withJobOf(c.Context(), args[0], func(cl *client.Client, id string) error {
-				if follow {
-					v := &viewer{app: a, client: cl, screen: newScreen(a, false, raw)}
-					return a.whileRead(c.Context(), func(ctx context.Context) error {
-						_, err := v.follow(ctx, id, attempt)
-						return err
-					})
-				}
-				s := newScreen(a, false, raw)
-				defer s.close()
-				return cl.Logs(c.Context(), id, attempt, s)
+				return a.whileRead(c.Context(), func(ctx context.Context) error { return a.showLogs(ctx, cl, id, &f) })
 			})
 		},
 	}
-	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the job has ended")
-	c.Flags().BoolVar(&raw, "raw", false, "let all bytes reach the terminal")
-	c.Flags().Uint32Var(&attempt, "attempt", 0, "output of this attempt (default: the current or last)")
+	f.register(c)
 	return c
+}
+
+func (f *logsFlags) register(c *cobra.Command) {
+	fl, q := c.Flags(), &f.query
+	fl.BoolVarP(&f.follow, "follow", "f", false, "go on until the job has ended")
+	fl.Uint32Var(&q.Attempt, "attempt", 0, "output of this attempt (default: the current or last)")
+	fl.StringVar(&q.Step, "step", "", "only what this `step` wrote, by number or name; with -f from there on")
+	fl.StringVar(&q.Since, "since", "", "only lines since then: an age such as 10m, a `time` such as 10:36:55 or RFC 3339")
+	fl.StringVar(&q.Until, "until", "", "only lines before then, a `time` as --since")
+	fl.StringVar(&q.Lines, "lines", "", "only lines `A:B`, from 1; A: and :B too")
+	fl.StringVar(&q.Tail, "tail", "", "of these the last `N` lines only")
+	fl.StringVar(&q.Stream, "stream", "", "only stdout or stderr, of a job without a terminal")
+	fl.StringVar(&f.grep, "grep", "", "only lines that match the `regex` (RE2)")
+	fl.IntVarP(&f.context, "context", "C", 0, "with --grep: so many lines around each too")
+	fl.BoolVarP(&q.Timestamps, "timestamps", "t", false, "when each line was read, in UTC, before it")
+	fl.BoolVar(&q.Numbers, "line-numbers", false, "its number before each line")
+	fl.StringVar(&f.ansi, "ansi", "", "`keep` or strip colours and other escape sequences")
+	fl.BoolVar(&f.raw, "raw", false, "let all bytes reach the terminal")
+}
+
+// check checks what the server could not name by its flag, and brings times of day
+// into the server's form.
+func (f *logsFlags) check(now time.Time) error {
+	q := &f.query
+	for _, t := range []*string{&q.Since, &q.Until} {
+		*t = today(*t, now)
+	}
+	if f.ansi != "" && f.ansi != "keep" && f.ansi != "strip" {
+		return usage("--ansi is %q; it may be keep or strip", f.ansi)
+	}
+	q.Strip = f.ansi == "strip"
+	for _, row := range []struct {
+		with, without bool
+		flag, why     string
+	}{
+		{f.follow, q.Until == "", "--until", "with -f there is no end but the job's"},
+		{f.follow, q.Lines == "", "--lines", "with -f lines are not chosen by number"},
+		{f.follow, f.grep == "", "--grep", "with -f there is no search; hodei logs -f JOB | grep … has one"},
+		{f.follow, !q.Numbers, "--line-numbers", "with -f lines are not counted"},
+		{f.context != 0, f.grep != "", "--context", "without --grep there are no lines around matches"},
+	} {
+		if row.with && !row.without {
+			return &exitError{code: exitUsage, err: fmt.Errorf("%s does not fit: %s", row.flag, row.why), help: "hodei logs --help"}
+		}
+	}
+	return nil
+}
+
+// today makes a time of day one of today, here; it leaves other texts alone.
+func today(text string, now time.Time) string {
+	for _, layout := range []string{"15:04:05", "15:04"} {
+		if t, err := time.Parse(layout, text); err == nil {
+			now = now.Local()
+			at := time.Date(now.Year(), now.Month(), now.Day(), t.Hour(), t.Minute(), t.Second(), 0, now.Location())
+			return at.Format(time.RFC3339)
+		}
+	}
+	return text
+}
+
+// showLogs shows what was chosen: found lines, a stream of pieces where more than
+// text is needed, else the server's text as it comes.
+func (a *app) showLogs(ctx context.Context, cl *client.Client, id string, f *logsFlags) error {
+	changed := f.query.Timestamps || f.query.Numbers || f.query.Strip
+	switch json := a.output == "json"; {
+	case f.grep != "":
+		return a.grepLog(ctx, cl, id, f)
+	case f.follow || json || a.out.Terminal && !f.raw && !changed:
+		return newLogView(a, cl, id, f).show(ctx)
+	}
+	s := newScreen(a, false, f.raw)
+	defer s.close()
+	return cl.Logs(ctx, id, f.query, s)
+}
+
+// grepLog shows what a search finds, page by page. That nothing was found is an
+// answer of no.
+func (a *app) grepLog(ctx context.Context, cl *client.Client, id string, f *logsFlags) error {
+	s := newScreen(a, false, f.raw)
+	defer s.close()
+	q := f.query
+	q.Strip, q.Timestamps, q.Numbers = false, false, false // it is shown here
+	search := client.SearchQuery{Pattern: f.grep, Context: f.context, Keep: f.ansi == "keep"}
+	found, last := false, uint64(0)
+	for {
+		page, raw, err := cl.SearchLog(ctx, id, q, search)
+		if err != nil {
+			return err
+		}
+		found = found || len(page.Lines) > 0
+		if a.output == "json" {
+			err = a.emit(raw)
+		}
+		for i := range page.Lines {
+			if a.output == "json" || err != nil {
+				break
+			}
+			l := &page.Lines[i]
+			if f.context > 0 && last > 0 && l.Line > last+1 {
+				_, err = fmt.Fprintln(s, "--")
+			}
+			if last = l.Line; err == nil {
+				err = a.foundLine(ctx, cl, id, page.Attempt, f, s, l)
+			}
+		}
+		switch {
+		case err != nil:
+			return err
+		case page.Next == "" && !found:
+			return silent(exitNo)
+		case page.Next == "":
+			return nil
+		}
+		search.Cursor, q.Attempt = page.Next, page.Attempt
+	}
 }

@@ -37,7 +37,7 @@ func (a *app) cmdJobWait() *cobra.Command {
 
 // waitFor waits until the job has ended. Its output passes by unseen.
 func (a *app) waitFor(ctx context.Context, cl *client.Client, id string, asJob bool) error {
-	_, err := cl.FollowJob(ctx, id, 0, client.Follower{Log: func(*wire.LogPiece) error { return nil }, Lost: a.lostOnce()})
+	_, err := cl.FollowJob(ctx, id, client.LogsQuery{}, client.Follower{Log: func(*wire.LogPiece) error { return nil }, Lost: a.lostOnce()})
 	if err != nil {
 		return err
 	}

@@ -124,13 +124,8 @@ func newFake(t *testing.T) *fake {
 	mux.HandleFunc("GET /v1/jobs", f.listJobs)
 	mux.HandleFunc("GET /v1/jobs/{id}", f.withJob(func(w http.ResponseWriter, j *wire.Job) { answer(w, 200, j) }))
 	mux.HandleFunc("GET /v1/jobs/{id}/events", f.withJob(func(w http.ResponseWriter, _ *wire.Job) { answer(w, 200, fakeEvents()) }))
-	mux.HandleFunc("GET /v1/jobs/{id}/logs", func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Accept") == "text/plain" {
-			_, _ = io.WriteString(w, outputOf["hostile"][0])
-			return
-		}
-		f.withJob(story)(w, r)
-	})
+	mux.HandleFunc("GET /v1/jobs/{id}/logs", f.logs)
+	mux.HandleFunc("GET /v1/jobs/{id}/logs/steps", f.withJob(func(w http.ResponseWriter, j *wire.Job) { answer(w, 200, fakeSteps(j)) }))
 	mux.HandleFunc("POST /v1/jobs/{id}/cancel", f.withJob(func(w http.ResponseWriter, j *wire.Job) {
 		if j.Terminal() {
 			answer(w, 409, wire.NewProblem(409, "refused", "cannot cancel job "+j.ID+": it has "+j.State+" already"))
@@ -239,9 +234,67 @@ func (f *fake) submit(w http.ResponseWriter, r *http.Request) {
 	answer(w, 201, j)
 }
 
+// logs answers what is asked of a job's output, with what was made up for it.
+func (f *fake) logs(w http.ResponseWriter, r *http.Request) {
+	f.withJob(func(w http.ResponseWriter, j *wire.Job) {
+		q := r.URL.Query()
+		switch {
+		case q.Get("grep") == "(":
+			p := wire.NewProblem(422, "invalid", "query.grep: it is no regular expression: missing closing ) in (")
+			p.Errors = []wire.Detail{{Location: "query.grep", Message: p.Detail}}
+			answer(w, 422, p)
+		case q.Get("step") == "deploy":
+			p := wire.NewProblem(404, "not_found", "there is no step deploy in attempt 1, or it has not begun")
+			p.Help = "the steps there are: 1 install, 2 browser tests, 3 report"
+			answer(w, 404, p)
+		case q.Get("grep") != "":
+			answer(w, 200, fakeFound(q.Get("grep"), q.Get("cursor")))
+		case r.Header.Get("Accept") == "text/plain":
+			_, _ = io.WriteString(w, strings.Join(outputOf[j.Name], ""))
+		default:
+			story(w, j, q.Get("follow") != "false")
+		}
+	})(w, r)
+}
+
+// fakeSteps are the steps of test-e2e with their parts of its output.
+func fakeSteps(j *wire.Job) wire.LogSteps {
+	s := wire.LogSteps{Attempt: j.Attempt, Whole: j.Terminal(), Steps: []wire.LogStep{}}
+	from := uint64(0)
+	for i, step := range j.Steps {
+		v := wire.LogStep{Step: step.Step, Name: step.Name, State: step.State, Signal: step.Signal, Seconds: step.Seconds}
+		if i < len(outputOf[j.Name]) {
+			to := from + uint64(len(outputOf[j.Name][i]))
+			v.From, v.To = ptr(from), ptr(to)
+			from = to
+		}
+		s.Steps = append(s.Steps, v)
+	}
+	s.Size = from
+	return s
+}
+
+// fakeFound are the two pages of a search for Killed.
+func fakeFound(pattern, cursor string) wire.LogSearch {
+	found := wire.LogSearch{Attempt: 1, Lines: []wire.LogLine{}, Complete: true}
+	line := func(number uint64, text string) wire.LogLine {
+		return wire.LogLine{Line: number, Offset: 10 * number, End: 10*number + uint64(len(text)), Time: fakeNow, Text: text, Match: strings.Contains(text, pattern)}
+	}
+	switch {
+	case pattern != "Killed":
+	case cursor == "":
+		found.Count, found.Next = 2, "14187.1"
+		found.Lines = []wire.LogLine{line(14187, "✓ checkout › pays with card (2.1 s)"), line(14188, "Killed")}
+	default:
+		found.Count = 1
+		found.Lines = []wire.LogLine{line(14201, "retry"), line(14202, "Killed\x1b[2J again")}
+	}
+	return found
+}
+
 // story streams the life of a job that was submitted: it runs for 12.4 s, writes
 // what its name says, and ends as its name says.
-func story(w http.ResponseWriter, j *wire.Job) {
+func story(w http.ResponseWriter, j *wire.Job, follow bool) {
 	out := sse.NewWriter(w)
 	event := func(name, id string, v any) {
 		b, err := json.Marshal(v)
@@ -251,15 +304,22 @@ func story(w http.ResponseWriter, j *wire.Job) {
 		out.Event(name, id, b)
 	}
 	end := *j
-	if !j.Terminal() {
+	if follow && !j.Terminal() {
 		run := *j
 		run.State, run.Attempt, run.WorkerName, run.Started = "running", 1, "atlas", at(fakeNow)
 		event("state", "", run)
 		end = run
 		end.State, end.Finished = "succeeded", at(fakeNow.Add(12400*time.Millisecond))
 	}
-	for i, text := range outputOf[j.Name] {
-		event("", fmt.Sprint(1<<40+i+1), wire.LogPiece{B: []byte(text)})
+	offset := 0
+	for _, text := range outputOf[j.Name] {
+		offset += len(text)
+		event("", fmt.Sprint(1<<40+offset), wire.LogPiece{B: []byte(text), Time: fakeNow.UnixNano()})
+	}
+	if !follow {
+		event("head", "", wire.LogHead{Attempt: 1, Offset: uint64(offset), Whole: true})
+		_ = out.Flush()
+		return
 	}
 	switch j.Name {
 	case "make":
@@ -284,4 +344,8 @@ var outputOf = map[string][]string{
 	"make":    {"ok   example.com/shop   1.204s\n"},
 	"hostile": {"\x1b]0;owned\x07\x1b[31mred", "\x1b[2J\x1b]52;c;ZXZpbA==\x07\x9b1m and more\n"},
 	"partial": {"no end of line"},
+
+	"test-e2e": {"added 412 packages\n", "✓ checkout › pays with card (2.1 s)\n\x1b[31mKilled\x1b[0m"},
+
+	"evil\x1b]0;owned\x07\u202e": {"\x1b]0;owned\x07\x1b[31mred"},
 }

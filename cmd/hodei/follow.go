@@ -70,7 +70,7 @@ func (a *app) followRun(ctx context.Context, cl *client.Client, keys *interrupts
 		defer close(watched)
 		keys.run(ctx)
 	}()
-	end, err := v.follow(ctx, job.ID, 0)
+	end, err := v.follow(ctx, job.ID)
 	leave()
 	<-watched
 	switch {
@@ -167,9 +167,9 @@ type viewer struct {
 }
 
 // follow shows the job until it has ended and returns it as it ended.
-func (v *viewer) follow(ctx context.Context, id string, attempt uint32) (*wire.Job, error) {
+func (v *viewer) follow(ctx context.Context, id string) (*wire.Job, error) {
 	defer v.screen.close()
-	return v.client.FollowJob(ctx, id, attempt, client.Follower{State: v.state, Log: v.log, Lost: v.lost})
+	return v.client.FollowJob(ctx, id, client.LogsQuery{}, client.Follower{State: v.state, Log: v.log, Lost: v.lost})
 }
 
 func (v *viewer) log(p *wire.LogPiece) error {

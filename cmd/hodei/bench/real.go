@@ -90,7 +90,7 @@ func logLatency(ctx context.Context, r *Run) error {
 		}
 		var all []time.Duration
 		var line []byte // a line may come in pieces
-		_, err = c.client.FollowJob(ctx, job.ID, 0, client.Follower{Log: func(p *wire.LogPiece) error {
+		_, err = c.client.FollowJob(ctx, job.ID, client.LogsQuery{}, client.Follower{Log: func(p *wire.LogPiece) error {
 			now := time.Now().UnixNano()
 			if line = append(line, p.Bytes()...); !bytes.HasSuffix(line, []byte("\n")) {
 				return nil

@@ -20,6 +20,7 @@ const (
 	Magenta Colour = "35"
 	Cyan    Colour = "36"
 	Bold    Colour = "1"
+	Dim     Colour = "2" // for what stands between lines of more weight
 )
 
 // Reset puts a terminal's colours back to normal.
