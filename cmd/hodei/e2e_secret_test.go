@@ -118,10 +118,7 @@ func TestASecretIsNowhereToBeSeen(t *testing.T) {
 	}
 
 	for _, tty := range []string{"--no-tty=false", "--no-tty"} {
-		shown := run("", 0, job("loud"+tty, tty, "--", "sh", "-c", blabber)...)
-		if !strings.Contains(shown, "token ***.") || strings.Count(shown, "***") < 6 {
-			t.Errorf("what blabs its secrets shows\n%s", shown)
-		}
+		masked(t, run("", 0, job("loud"+tty, tty, "--", "sh", "-c", blabber)...))
 	}
 	run("", 0, "secret", "delete", "db")
 	run("", exitJobNoResult, job("gone", "--", "true")...)
@@ -140,6 +137,14 @@ func TestASecretIsNowhereToBeSeen(t *testing.T) {
 	secret.absentFrom(t, c.dir) // while all runs
 	c.stop(os.Interrupt)
 	secret.absentFrom(t, c.dir)
+}
+
+// masked fails unless a text is what blabber's output should look like.
+func masked(t *testing.T, text string) {
+	t.Helper()
+	if !strings.Contains(text, "token ***.") || strings.Count(text, "***") < 6 {
+		t.Errorf("what blabs its secrets shows\n%s", text)
+	}
 }
 
 func (c canaries) absentFrom(t *testing.T, dir string) {
