@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/hodei-jobs/hodei/api/client"
 	"time"
 
 	"github.com/hodei-jobs/hodei/eventstore/blob"
@@ -142,7 +144,7 @@ func equal(t *testing.T, c *cluster, id, file string) {
 		t.Fatal(err)
 	}
 	var got bytes.Buffer
-	if err := c.client().Logs(t.Context(), id, 0, &got); err != nil {
+	if err := c.client().Logs(t.Context(), id, client.LogsQuery{}, &got); err != nil {
 		t.Fatal(err)
 	}
 	if sha256.Sum256(got.Bytes()) != sha256.Sum256(wrote) {
