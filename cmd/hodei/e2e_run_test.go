@@ -37,6 +37,8 @@ func TestRun(t *testing.T) {
 			"an idempotency key gives the same job":           idempotent,
 			"wrong input changes nothing":                     wrongInput,
 			"a full disk is told of":                          fullDisk,
+			"a reader that has gone cancels the job":          readerGone,
+			"a closed terminal cancels the job":               hungUp,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

@@ -47,7 +47,9 @@ const exitCodes = `Exit codes:
 const jobExitCodes = `Exit codes:
   the job's own                    125  no result: refused, unreachable, lost
   128+N  signal N ended it         130  cancelled here
-  124    its time limit            143  cancelled elsewhere`
+  124    its time limit            143  cancelled elsewhere
+  129    cancelled, as the terminal was closed
+  141    cancelled, as nobody reads the output any more`
 
 // exitError is an error that knows its exit code and what helps.
 type exitError struct {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -70,11 +71,19 @@ func (a *app) followRun(ctx context.Context, cl *client.Client, keys *interrupts
 		defer close(watched)
 		keys.run(ctx)
 	}()
-	end, err := v.follow(ctx, job.ID, 0)
+	var end *wire.Job
+	err := a.whileRead(ctx, func(ctx context.Context) (err error) {
+		end, err = v.follow(ctx, job.ID, 0)
+		return err
+	})
 	leave()
 	<-watched
 	switch {
 	case err == nil:
+	case err == error(unheard):
+		return keys.abandon(ctx, "nobody reads its output any more", syscall.SIGPIPE)
+	case keys.hung:
+		return keys.abandon(ctx, "the terminal was closed", syscall.SIGHUP)
 	case keys.left:
 		return a.leftJob(job.ID, keys.sent)
 	default:
