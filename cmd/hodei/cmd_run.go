@@ -37,10 +37,13 @@ func (a *app) cmdRun() *cobra.Command {
 	var f runFlags
 	c := &cobra.Command{
 		Use: "run [flags] -- CMD ARG…", Short: "Run a job, follow its output, exit as it did",
-		Example: `  hodei run -- make test
-  hodei run --cpu 2 --memory 2Gi --requires gpu=a10 -- ./train.sh
+		Example: `  hodei run -- sh -c 'cd ~/shop && make test'
+  hodei run --cpu 2 --memory 2Gi --requires gpu=a10 -- /srv/ml/train.sh
   hodei run -f job.yaml --detach`,
-		Long: `The job's output is on standard output, byte by byte in a pipe; what becomes of
+		Long: `A job runs in an empty folder of its own: name programs that PATH does not find
+by their whole path, and cd to what they work on, or fetch it.
+
+The job's output is on standard output, byte by byte in a pipe; what becomes of
 the job is told on standard error. The first Ctrl-C cancels the job and goes on
 following it; the second leaves. It is cancelled too if whoever reads the output
 goes away, as in run … | head, or the terminal is closed; --detach is for jobs

@@ -37,7 +37,7 @@ func (p *parts) adminToken(ctx context.Context, path string) (made bool, err err
 		return false, err
 	}
 	if err := keep(path, plain); err != nil {
-		return false, &exitError{code: exitRefused, err: fmt.Errorf("cannot keep the admin token in %s: %s", path, reason(err)), help: "set HODEI_CONFIG_DIR to a folder that can be written"}
+		return false, &exitError{code: exitRefused, err: fmt.Errorf("cannot keep the admin token in %s: %s", path, reason(err)), help: "name another folder: --data DIR"}
 	}
 	return true, nil
 }

@@ -73,7 +73,7 @@ func (a *app) root() *cobra.Command {
 		Use:   "hodei",
 		Short: "A job server that can tell you why",
 		Example: `  hodei dev                   start a server and a worker here
-  hodei run -- make test      run a job, see its output, exit as it did`,
+  hodei run -- echo hello     run a job, see its output, exit as it did`,
 		Annotations:   map[string]string{footer: exitCodes},
 		SilenceUsage:  true,
 		SilenceErrors: true,
