@@ -7,6 +7,7 @@
 package api
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/hodei-jobs/hodei/api/watch"
+	"github.com/hodei-jobs/hodei/api/wire"
 	"github.com/hodei-jobs/hodei/commands"
 	"github.com/hodei-jobs/hodei/eventstore"
 	"github.com/hodei-jobs/hodei/projections"
@@ -46,6 +48,8 @@ type Config struct {
 	Logger    *slog.Logger
 	Watch     *watch.Hub // running
 	Version   string
+	// WorkerToken issues a token with which one worker registers.
+	WorkerToken func(ctx context.Context, labels map[string]string, expires time.Time) (*wire.WorkerToken, error)
 	// Warnings returns what an operator should look at, for /readyz.
 	Warnings func() []string
 }
@@ -73,6 +77,7 @@ func New(c Config, stop <-chan struct{}) (http.Handler, *huma.OpenAPI) {
 	s.logs(api)
 	s.queue(api)
 	s.workers(api)
+	s.workerTokens(api)
 	s.events(api)
 	s.documentation(e, api)
 	return e, api.OpenAPI()

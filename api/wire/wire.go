@@ -168,6 +168,13 @@ type Worker struct {
 	LastHeard *time.Time        `json:"last_heard_at,omitempty"`
 }
 
+// WorkerToken registers one worker, once.
+type WorkerToken struct {
+	Token   string    `json:"token" doc:"A secret"`
+	Server  string    `json:"server" doc:"Where agents connect to"`
+	Expires time.Time `json:"expires_at"`
+}
+
 // Amount is an amount of resources.
 type Amount struct {
 	CPU    float64 `json:"cpu" doc:"CPUs"`

@@ -64,7 +64,7 @@ that are to go on.`,
 func (f *runFlags) register(c *cobra.Command) {
 	fl := c.Flags()
 	fl.SetInterspersed(false)
-	fl.StringVarP(&f.file, "file", "f", "", "read the job from a YAML or JSON `file` (- is standard input); flags win over it")
+	fl.StringVarP(&f.file, "file", "f", "", "read the job from a YAML or JSON `file` (- is standard input); flags win over it, -- CMD over its command")
 	fl.StringVar(&f.name, "name", "", "`name` of the job (default: from the command)")
 	fl.StringArrayVarP(&f.env, "env", "e", nil, "set a variable, `NAME=VALUE`; NAME alone takes it from here")
 	fl.StringArrayVarP(&f.label, "label", "l", nil, "what the job is, `KEY=VALUE`")
@@ -101,8 +101,10 @@ func (f *runFlags) spec(c *cobra.Command, args []string) (map[string]any, error)
 		}
 	}
 	if len(args) > 0 {
+		if _, ok := built["steps"]; ok {
+			return nil, &exitError{code: exitUsage, err: fmt.Errorf("%s has steps, and -- names another command", f.file), help: "leave one of them out"}
+		}
 		delete(built, "command")
-		delete(built, "steps")
 		built["argv"] = args
 	}
 	if err := f.apply(c, built); err != nil {
@@ -199,17 +201,26 @@ func (f *runFlags) apply(c *cobra.Command, built map[string]any) error {
 			continue
 		}
 		for _, text := range pairs {
-			key, value, ok := strings.Cut(text, "=")
-			if !ok && s.flag == "env" {
-				value, ok = os.LookupEnv(key)
-			}
-			if !ok || key == "" {
-				return &exitError{code: exitUsage, err: fmt.Errorf("--%s %q has no value", s.flag, text), help: "write it as NAME=VALUE"}
+			key, value, err := pair(s.flag, text)
+			if err != nil {
+				return err
 			}
 			put(built, value, append(s.path, key)...)
 		}
 	}
 	return nil
+}
+
+// pair splits NAME=VALUE; --env takes the value of a NAME alone from here.
+func pair(flag, text string) (key, value string, err error) {
+	key, value, ok := strings.Cut(text, "=")
+	if !ok && flag == "env" {
+		value, ok = os.LookupEnv(key)
+	}
+	if !ok || key == "" {
+		return "", "", &exitError{code: exitUsage, err: fmt.Errorf("--%s %q has no value", flag, text), help: "write it as NAME=VALUE"}
+	}
+	return key, value, nil
 }
 
 // put sets a value in nested objects.

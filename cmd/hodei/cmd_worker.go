@@ -13,8 +13,8 @@ import (
 )
 
 func (a *app) cmdWorker() *cobra.Command {
-	return parent("worker", "List and look at workers", `  hodei worker list
-  hodei worker get local`, a.cmdWorkerList(), a.cmdWorkerGet())
+	return parent("worker", "List, look at and add workers", `  hodei worker list
+  hodei worker get local`, a.cmdWorkerList(), a.cmdWorkerGet(), a.cmdWorkerToken())
 }
 
 func (a *app) cmdWorkerList() *cobra.Command {
@@ -35,7 +35,7 @@ func (a *app) cmdWorkerList() *cobra.Command {
 
 func (a *app) showWorkers(page *wire.Workers) error {
 	if len(page.Items) == 0 {
-		a.note("no worker yet; one here: hodei dev")
+		a.note("no worker yet; add one: hodei worker token --help")
 		return nil
 	}
 	t := &table.Table{Columns: []table.Column{{Name: "WORKER", Cut: true}, {Name: "STATE"}, {Name: "SINCE", Right: true, Rank: 3},
