@@ -38,12 +38,14 @@ var listed = map[string]access{
 	"GET /v1/queue":             {role: token.Viewer},
 	"GET /v1/workers":           {role: token.Viewer},
 	"GET /v1/workers/{id}":      {role: token.Viewer},
+	"POST /v1/workers:token":    {role: token.Admin, all: true},
 	"GET /v1/events":            {role: token.Viewer, all: true},
 }
 
 // bodies are what is sent to the routes that take one.
 var bodies = map[string]string{
 	"POST /v1/jobs": `{"command":"true"}`, "POST /v1/jobs:batch": `{"jobs":[{"command":"true"}]}`, "POST /v1/jobs/{id}/cancel": `{}`,
+	"POST /v1/workers:token": `{}`,
 }
 
 func operations(item *huma.PathItem) map[string]*huma.Operation {

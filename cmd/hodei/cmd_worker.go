@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hodei-jobs/hodei/aggregates/resource"
 	"github.com/hodei-jobs/hodei/api/wire"
 	"github.com/hodei-jobs/hodei/cmd/hodei/table"
 	"github.com/hodei-jobs/hodei/cmd/hodei/term"
@@ -54,13 +55,13 @@ func (a *app) showWorkers(page *wire.Workers) error {
 }
 
 func (a *app) workerRow(w *wire.Worker) []table.Cell {
-	usedCPU, usedMem, unit := "-", "-", unitOf(w.Capacity.Memory)
+	usedCPU, usedMem, unit := "-", "-", resource.Bytes(w.Capacity.Memory).Unit()
 	if w.Used != nil {
-		usedCPU, usedMem = cpus(w.Used.CPU), in(w.Used.Memory, unit)
+		usedCPU, usedMem = cpus(w.Used.CPU), resource.Bytes(w.Used.Memory).In(unit)
 	}
 	return []table.Cell{table.Text(w.Name), {State: shownState(w)}, table.Text(age(a.since(w.Since))), table.Text(machine(w)),
 		table.Text(cpus(w.Reserved.CPU) + "/" + usedCPU + "/" + cpus(w.Capacity.CPU)),
-		table.Text(in(w.Reserved.Memory, unit) + "/" + usedMem + "/" + bytesOf(w.Capacity.Memory)),
+		table.Text(resource.Bytes(w.Reserved.Memory).In(unit) + "/" + usedMem + "/" + bytesOf(w.Capacity.Memory)),
 		table.Text(fmt.Sprint(w.Jobs)), table.Text(strings.Join(pairs(w.Labels), " ")), table.Text(w.ID)}
 }
 

@@ -60,8 +60,12 @@ func endsAsItsJob(t *testing.T, c *cluster) {
 		}
 	}
 	_, stderr, code := c.hodei("run", "--", "/no/such/program")
-	if code != exitJobNoResult || !strings.Contains(stderr, "cannot start") {
+	if code != exitJobNoResult || strings.Count(stderr, "cannot start") != 1 {
 		t.Errorf("a missing program: exit code %d, want %d, said %q", code, exitJobNoResult, stderr)
+	}
+	_, stderr, code = c.hodei("run", "--", "echo hi | wc")
+	if code != exitJobNoResult || strings.Contains(stderr, "PATH (") || !strings.HasSuffix(stderr, "\n  help: hodei run -- sh -c 'echo hi | wc'\n") {
+		t.Errorf("a command line as one word: exit code %d, want %d, said %q", code, exitJobNoResult, stderr)
 	}
 }
 

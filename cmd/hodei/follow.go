@@ -64,7 +64,7 @@ func (a *app) printSubmitted(job *wire.Job, raw json.RawMessage) error {
 func (a *app) followRun(ctx context.Context, cl *client.Client, keys *interrupts, f *runFlags, job *wire.Job) error {
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
-	v := &viewer{app: a, client: cl, screen: newScreen(a, true, f.raw), memory: memoryOf(job)}
+	v := &viewer{app: a, client: cl, screen: newScreen(a, true, f.raw), memory: memoryOf(job), word: oneWord(job.Spec)}
 	keys.screen, keys.client, keys.job, keys.leave = v.screen, cl, job.ID, leave
 	watched := make(chan struct{})
 	go func() {
@@ -170,6 +170,7 @@ type viewer struct {
 	client *client.Client
 	screen *screen
 	memory uint64 // bytes it asked for, 0 for none
+	word   string // its command line, if that is one word that looks like several
 
 	since time.Time // when the connection was lost; zero while there is one
 	said  string    // the line said last of a state
@@ -246,10 +247,23 @@ func (v *viewer) back() {
 // conclude writes how the job ended.
 func (v *viewer) conclude(j *wire.Job) {
 	v.screen.say(v.app.concluded(v.app.err, j, v.memory))
+	if j.Reason == "cannot_start" && v.word != "" {
+		v.screen.say("  help: hodei run -- sh -c '" + term.Escape(strings.ReplaceAll(v.word, "'", `'\''`)) + "'")
+	}
 	if j.State == "lost" {
 		v.screen.say("  attempt " + fmt.Sprint(j.Attempt) + " is fenced: if it still runs there, its result will be refused")
 		v.screen.say("  help: hodei job events " + j.ID)
 	}
+}
+
+// oneWord returns the command line of a spec if it is one word that looks like
+// several, as of somebody who took the job for a shell; else "".
+func oneWord(raw json.RawMessage) string {
+	var spec struct{ Argv []string }
+	if json.Unmarshal(raw, &spec) != nil || len(spec.Argv) != 1 || !strings.ContainsAny(spec.Argv[0], " |&;<>$*") {
+		return ""
+	}
+	return spec.Argv[0]
 }
 
 // memoryOf is the memory a job asked for, in bytes; 0 is none.

@@ -29,7 +29,7 @@ func (a *app) showJob(j *wire.Job, events []wire.Event) error {
 		how = waitsFor(j)
 	}
 	fmt.Fprintf(&b, "%s %s   %s\n", a.out.Of(j.State, a.out.Glyph(j.State)+" "+j.ID), term.Escape(j.Name), term.Escape(strings.TrimSuffix(state+": "+how, ": ")))
-	if j.State == "pending" && j.Explanation != "" {
+	if j.Explanation != "" {
 		fmt.Fprintf(&b, "  %s\n", term.Escape(j.Explanation))
 	}
 	a.columns(&b, a.jobFacts(j), a.jobMoments(j, events))
