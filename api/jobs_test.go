@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -173,7 +175,6 @@ func TestJobsAreFoundByStateAndNamespace(t *testing.T) {
 		{client.JobsQuery{States: []string{"pending", "running"}}, "idle busy"},
 		{client.JobsQuery{Namespace: "web"}, "idle bad"},
 		{client.JobsQuery{Namespace: "web", States: []string{"succeeded"}}, ""},
-		{client.JobsQuery{Namespace: "nowhere"}, ""},
 	} {
 		page, err := c.Jobs(t.Context(), row.query)
 		if err != nil {
@@ -389,5 +390,20 @@ func TestWorkersAreReadByIDAndName(t *testing.T) {
 	slices.Sort(got)
 	if !slices.Equal(got, ids) {
 		t.Errorf("in pages: %s, want %s", got, ids)
+	}
+}
+
+// A namespace that is mistyped is not one that is empty.
+func TestAnUnknownNamespaceIsNotFound(t *testing.T) {
+	s := newSite(t)
+	for _, path := range []string{"/v1/jobs", "/v1/queue"} {
+		if _, err := s.admin().Raw(t.Context(), path, url.Values{"namespace": {"web"}}); err != nil {
+			t.Errorf("%s of a namespace that is there: %v", path, err)
+		}
+		_, err := s.admin().Raw(t.Context(), path, url.Values{"namespace": {"wbe"}})
+		var p *wire.Problem
+		if !errors.As(err, &p) || p.Status != http.StatusNotFound || p.Detail != "there is no namespace wbe" || p.Help != "the namespaces there are: default, web" {
+			t.Errorf("%s of one that is not: %+v", path, err)
+		}
 	}
 }

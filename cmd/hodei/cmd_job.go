@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -199,6 +201,10 @@ grace.
 
 func (a *app) cancelJob(ctx context.Context, cl *client.Client, id string, body []byte) error {
 	raw, err := cl.Post(ctx, jobPath(id, "/cancel"), body, "")
+	var p *wire.Problem
+	if errors.As(err, &p) && p.Status == http.StatusConflict && p.Help == "" {
+		p.Help = "how it ended: hodei job get " + id
+	}
 	if err != nil {
 		return a.newer(ctx, cl, jobPath(id, "/cancel"), err)
 	}

@@ -31,6 +31,7 @@ type runFlags struct {
 	noTTY, exclusive     bool
 	detach, raw          bool
 	key, result          string
+	word                 string // the command line, if it is one word that looks like several
 }
 
 func (a *app) cmdRun() *cobra.Command {
@@ -106,6 +107,9 @@ func (f *runFlags) spec(c *cobra.Command, args []string) (map[string]any, error)
 		}
 		delete(built, "command")
 		built["argv"] = args
+		if len(args) == 1 && strings.ContainsAny(args[0], " |&;<>$*") { // a shell would do that
+			f.word = args[0]
+		}
 	}
 	if err := f.apply(c, built); err != nil {
 		return nil, err
@@ -123,7 +127,7 @@ func (f *runFlags) spec(c *cobra.Command, args []string) (map[string]any, error)
 func (f *runFlags) load(into *map[string]any) error {
 	data, name, err := readFile(f.file)
 	if err != nil {
-		return usage("cannot read the job from %s: %s", name, reason(err))
+		return &exitError{code: exitUsage, err: fmt.Errorf("cannot read the job from %s: %s", name, reason(err)), help: "name a file that can be read, or - for standard input"}
 	}
 	parsed, err := jobfile.Parse(name, data)
 	if err != nil {

@@ -155,6 +155,9 @@ func (a *app) explain(err error) *exitError {
 	var file *fs.PathError
 	switch {
 	case errors.As(err, &e):
+		if e.code == exitUsage && e.help == "" && e.last == "" && a.command != nil {
+			e.help = "all flags: " + a.command.CommandPath() + " --help"
+		}
 		return e
 	case errors.As(err, &file) && file.Op == "write":
 		return &exitError{code: exitRefused, err: fmt.Errorf("cannot write the output: %s", reason(err))}
@@ -191,6 +194,7 @@ func (a *app) explainProblem(p *wire.Problem) *exitError {
 			e.more = append(e.more, strings.TrimPrefix(d.Location+": "+d.Message, ": "))
 		}
 	}
+	a.inFlags(e, p)
 	switch p.Status {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusMethodNotAllowed:
 		e.code = exitUsage

@@ -64,7 +64,7 @@ func (a *app) printSubmitted(job *wire.Job, raw json.RawMessage) error {
 func (a *app) followRun(ctx context.Context, cl *client.Client, keys *interrupts, f *runFlags, job *wire.Job) error {
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
-	v := &viewer{app: a, client: cl, screen: newScreen(a, true, f.raw), memory: memoryOf(job), word: oneWord(job.Spec)}
+	v := &viewer{app: a, client: cl, screen: newScreen(a, true, f.raw), memory: memoryOf(job), word: f.word}
 	keys.screen, keys.client, keys.job, keys.leave = v.screen, cl, job.ID, leave
 	watched := make(chan struct{})
 	go func() {
@@ -254,16 +254,6 @@ func (v *viewer) conclude(j *wire.Job) {
 		v.screen.say("  attempt " + fmt.Sprint(j.Attempt) + " is fenced: if it still runs there, its result will be refused")
 		v.screen.say("  help: hodei job events " + j.ID)
 	}
-}
-
-// oneWord returns the command line of a spec if it is one word that looks like
-// several, as of somebody who took the job for a shell; else "".
-func oneWord(raw json.RawMessage) string {
-	var spec struct{ Argv []string }
-	if json.Unmarshal(raw, &spec) != nil || len(spec.Argv) != 1 || !strings.ContainsAny(spec.Argv[0], " |&;<>$*") {
-		return ""
-	}
-	return spec.Argv[0]
 }
 
 // memoryOf is the memory a job asked for, in bytes; 0 is none.

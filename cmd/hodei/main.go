@@ -42,7 +42,8 @@ type app struct {
 	utc       bool
 	quiet     bool
 
-	access access // found by client
+	command *cobra.Command // that runs
+	access  access         // found by client
 
 	// Tests set these; else they are what the operating system says.
 	now      func() time.Time
@@ -78,7 +79,8 @@ func (a *app) root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          unknownCommand,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			a.command = c
 			a.begin()
 			return a.checkFlags()
 		},
