@@ -15,10 +15,10 @@ func (a *app) cmdDev() *cobra.Command {
 		Use: "dev", Short: "Run a server and a worker here, nothing to install",
 		Example: `  hodei dev
   hodei dev --data /tmp/hodei --http 127.0.0.1:8081`,
-		Long: `All data is in one folder, with an admin token beside it in DATA.token. The other
-commands find the one started last. One line, ready http=… grpc=…, is printed when it listens. The first Ctrl-C
-stops it in order, the second at once. Jobs go on without it; started again, it
-takes them back.`,
+		Long: `All data is in one folder, with an admin token beside it in DATA.token. The
+other commands find the one started last. One line, ready http=… grpc=…, is
+printed when it listens. The first Ctrl-C stops it in order, the second at once.
+Jobs go on without it; started again, it takes them back.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := loadServerConfig(c.Flags())

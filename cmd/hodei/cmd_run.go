@@ -48,7 +48,7 @@ The job's output is on standard output, byte by byte in a pipe; what becomes of
 the job is told on standard error. The first Ctrl-C cancels the job and goes on
 following it; the second leaves. It is cancelled too if whoever reads the output
 goes away, as in run … | head, or the terminal is closed; --detach is for jobs
-that are to go on.`,
+that are to go on. Job files are told of in docs/job-file.md.`,
 		Annotations: map[string]string{footer: jobExitCodes},
 		RunE: func(c *cobra.Command, args []string) error {
 			spec, err := f.spec(c, args)

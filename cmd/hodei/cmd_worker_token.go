@@ -20,7 +20,8 @@ func (a *app) cmdWorkerToken() *cobra.Command {
 		Long: `The token is a secret, is shown once, and is used up by the first agent that
 registers with it. On the worker's machine:
 
-  HODEI_SERVER_URL=grpcs://HOST:9090 HODEI_WORKER_TOKEN_FILE=worker.token hodei-agent`,
+  export HODEI_SERVER_URL=grpcs://HOST:9090
+  HODEI_WORKER_TOKEN_FILE=worker.token hodei-agent`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			body := map[string]any{"hours": hours}
