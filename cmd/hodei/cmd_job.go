@@ -92,7 +92,11 @@ func (a *app) jobRow(j *wire.Job) []table.Cell {
 		tookText = took(d)
 	}
 	switch j.State {
-	case "succeeded", "running":
+	case "succeeded":
+	case "running":
+		if j.Cancelling {
+			why = "being cancelled"
+		}
 	case "pending", "bound":
 		why = waitsFor(j)
 	default:

@@ -41,7 +41,7 @@ func (a *app) showWorkers(page *wire.Workers) error {
 	}
 	t := &table.Table{Columns: []table.Column{{Name: "WORKER", Cut: true}, {Name: "STATE"}, {Name: "SINCE", Right: true, Rank: 3},
 		{Name: "OS/ARCH", Rank: 2}, {Name: "CPU RES/USED/CAP", Right: true}, {Name: "MEM RES/USED/CAP", Right: true, Rank: 1},
-		{Name: "JOBS", Right: true}, {Name: "LABELS", Cut: true, Rank: 4}, {Name: "ID", Rank: 5}}}
+		{Name: "JOBS", Right: true}, {Name: "LABELS", Cut: true, Rank: 5}, {Name: "ID", Rank: 4}}}
 	for i := range page.Items {
 		t.Row(a.workerRow(&page.Items[i])...)
 	}
