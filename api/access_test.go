@@ -43,12 +43,14 @@ var listed = map[string]access{
 	"GET /v1/secrets":              {role: token.Submitter},
 	"PUT /v1/secrets/{name}":       {role: token.Operator},
 	"DELETE /v1/secrets/{name}":    {role: token.Operator},
+	"POST /v1/workers:token":       {role: token.Admin, all: true},
 }
 
 // bodies are what is sent to the routes that take one.
 var bodies = map[string]string{
 	"POST /v1/jobs": `{"command":"true"}`, "POST /v1/jobs:batch": `{"jobs":[{"command":"true"}]}`, "POST /v1/jobs/{id}/cancel": `{}`,
 	"PUT /v1/secrets/{name}": `{"value":"x"}`,
+	"POST /v1/workers:token": `{}`,
 }
 
 func operations(item *huma.PathItem) map[string]*huma.Operation {

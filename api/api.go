@@ -7,6 +7,7 @@
 package api
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/hodei-jobs/hodei/api/sse"
 	"github.com/hodei-jobs/hodei/api/watch"
+	"github.com/hodei-jobs/hodei/api/wire"
 	"github.com/hodei-jobs/hodei/commands"
 	"github.com/hodei-jobs/hodei/eventstore"
 	"github.com/hodei-jobs/hodei/projections"
@@ -48,6 +50,8 @@ type Config struct {
 	Logger    *slog.Logger
 	Watch     *watch.Hub // running
 	Version   string
+	// WorkerToken issues a token with which one worker registers.
+	WorkerToken func(ctx context.Context, labels map[string]string, expires time.Time) (*wire.WorkerToken, error)
 	// Warnings returns what an operator should look at, for /readyz.
 	Warnings func() []string
 }
@@ -86,6 +90,7 @@ func (s *server) routes() (http.Handler, *huma.OpenAPI) {
 	s.queue(api)
 	s.workers(api)
 	s.secrets(api)
+	s.workerTokens(api)
 	s.events(api)
 	s.documentation(e, api)
 	return e, api.OpenAPI()

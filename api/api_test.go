@@ -108,7 +108,10 @@ func newSite(t testing.TB) *site {
 	<-store.Ready()
 	go func() { watching <- hub.Run(ctx) }()
 	parts := Config{Commands: s.commands, Runner: s.runner, Store: store, Logs: s.logs, Telemetry: telemetry.New(),
-		Clock: store.Now, Logger: slog.New(s.failures), Watch: hub, Version: "test"}
+		Clock: store.Now, Logger: slog.New(s.failures), Watch: hub, Version: "test",
+		WorkerToken: func(_ context.Context, labels map[string]string, expires time.Time) (*wire.WorkerToken, error) {
+			return &wire.WorkerToken{Token: "for " + labels["disk"], Server: "grpcs://here", Expires: expires}, nil
+		}}
 	handler, document := New(parts, s.stop)
 	s.server = newServer(parts, s.stop)
 	server := httptest.NewServer(handler)

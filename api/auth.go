@@ -15,6 +15,7 @@ import (
 	"github.com/hodei-jobs/hodei/aggregates/token"
 	"github.com/hodei-jobs/hodei/api/wire"
 	"github.com/hodei-jobs/hodei/commands"
+	"github.com/hodei-jobs/hodei/projections"
 )
 
 // principal is who asks, and what it may see.
@@ -32,11 +33,32 @@ func (p *principal) sees(namespace string) bool {
 }
 
 // in returns why the principal may not name a namespace in a query, or nil.
-func (p *principal) in(namespace string) error {
-	if namespace == "" || p.sees(namespace) {
+func (p *principal) in(w *projections.World, namespace string) error {
+	if namespace == "" {
 		return nil
 	}
+	if p.sees(namespace) {
+		if _, ok := w.Access.Namespace(namespace); ok {
+			return nil
+		}
+		return missing("query.namespace", "namespace", namespace, "the namespaces there are: "+strings.Join(p.namespaces(w), ", "))
+	}
 	return forbidden("query.namespace", "the token is for namespace "+p.namespace+", not for "+cut(namespace))
+}
+
+// namespaces are the names of those it sees, but not more than fit a line.
+func (p *principal) namespaces(w *projections.World) (names []string) {
+	const most = 8
+	for n := range w.Access.Namespaces() {
+		switch {
+		case !p.sees(n.Name):
+		case len(names) == most:
+			return append(names, "…")
+		default:
+			names = append(names, n.Name)
+		}
+	}
+	return names
 }
 
 // caller is the principal as commands know it.

@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/hodei-jobs/hodei/aggregates/event"
 	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
 	"github.com/hodei-jobs/hodei/api/wire"
 )
@@ -20,7 +21,7 @@ func addEnding(v *wire.Job, m proto.Message) (ended bool) {
 		addReport(v, e.GetEnding())
 	case *eventv1.JobFailed:
 		addReport(v, e.GetEnding())
-		v.Reason, v.Summary, ended = e.GetCause(), failure(e), !e.GetRetried()
+		v.Reason, v.Summary, v.Explanation, ended = e.GetCause(), failure(e), detail(e), !e.GetRetried()
 	case *eventv1.JobTimedOut:
 		addReport(v, e.GetEnding())
 		v.Reason, ended = "time_limit", !e.GetRetried()
@@ -34,28 +35,30 @@ func addEnding(v *wire.Job, m proto.Message) (ended bool) {
 	return ended
 }
 
+// failure says in one phrase why an attempt failed: in the agent's words, or if
+// it has none in those for the cause.
 func failure(e *eventv1.JobFailed) string {
-	end := e.GetEnding()
-	var text string
+	end, text := e.GetEnding(), event.Brief(e.GetDetail())
 	switch {
 	case e.GetCause() == "exit" && end.ExitCode != nil:
 		text = fmt.Sprintf("exit code %d", end.GetExitCode())
 	case e.GetCause() == "signal":
 		text = "ended by signal " + end.GetSignal() + ", sender unknown"
-	case e.GetCause() == "out_of_memory":
-		text = "out of memory"
-	case e.GetCause() == "cannot_start":
-		text = "cannot start"
-	default:
+	case e.GetCause() == "out_of_memory", text == "":
 		text = strings.ReplaceAll(e.GetCause(), "_", " ")
 	}
 	if e.GetStep() > 1 {
 		text += fmt.Sprintf(" in step %d", e.GetStep())
 	}
-	if e.GetDetail() != "" {
-		text += ": " + e.GetDetail()
-	}
 	return text
+}
+
+// detail is what an agent said of a failure beyond that phrase.
+func detail(e *eventv1.JobFailed) string {
+	if said := e.GetDetail(); !strings.Contains(failure(e), said) {
+		return said
+	}
+	return ""
 }
 
 func loss(e *eventv1.JobLost) string {

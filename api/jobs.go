@@ -29,7 +29,7 @@ func (s *server) jobs(api huma.API) {
 		OperationID: "listJobs", Method: http.MethodGet, Path: "/v1/jobs", Tags: []string{"jobs"},
 		Summary:     "List jobs, newest first",
 		Description: "Jobs that have not ended, and the newest of those that have; older ones are still read by their id.",
-		Errors:      []int{http.StatusUnprocessableEntity},
+		Errors:      []int{http.StatusNotFound, http.StatusUnprocessableEntity},
 	}), s.listJobs)
 	register(s, api, needs(token.Viewer, huma.Operation{
 		OperationID: "getJob", Method: http.MethodGet, Path: "/v1/jobs/{id}", Tags: []string{"jobs"},
@@ -75,7 +75,8 @@ const jobsLooked = 200_000
 
 func (s *server) listJobs(ctx context.Context, in *listInput) (*listOutput, error) {
 	p := who(ctx)
-	if err := p.in(in.Namespace); err != nil {
+	w := s.Runner.World()
+	if err := p.in(w, in.Namespace); err != nil {
 		return nil, err
 	}
 	if in.Namespace == "" && p.namespace != token.AllNamespaces {
@@ -89,7 +90,6 @@ func (s *server) listJobs(ctx context.Context, in *listInput) (*listOutput, erro
 	if err != nil {
 		return nil, err
 	}
-	w := s.Runner.World()
 	out := &listOutput{Body: wire.Jobs{Items: []wire.Job{}, Counts: counts(w, in.Namespace)}}
 	looked := 0
 	for j := range w.Jobs.Descend(eventstore.Position(before) - 1) {

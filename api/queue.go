@@ -29,7 +29,7 @@ type queueOutput struct{ Body wire.Queue }
 func (s *server) queue(api huma.API) {
 	register(s, api, needs(token.Viewer, huma.Operation{
 		OperationID: "getQueue", Method: http.MethodGet, Path: "/v1/queue", Tags: []string{"queue"},
-		Summary: "Show what waits, and why", Errors: []int{http.StatusUnprocessableEntity},
+		Summary: "Show what waits, and why", Errors: []int{http.StatusNotFound, http.StatusUnprocessableEntity},
 		Description: "Waiting jobs in classes: those with the same namespace, pool and needs. The reason is that of the class's first job.",
 	}), s.getQueue)
 }
@@ -39,11 +39,10 @@ func (s *server) getQueue(ctx context.Context, in *queueInput) (*queueOutput, er
 	if err != nil {
 		return nil, err
 	}
-	p := who(ctx)
-	if err := p.in(in.Namespace); err != nil {
+	p, w := who(ctx), s.Runner.World()
+	if err := p.in(w, in.Namespace); err != nil {
 		return nil, err
 	}
-	w := s.Runner.World()
 	out := &queueOutput{Body: wire.Queue{Items: []wire.Class{}}}
 	var shown []queue.Class
 	for c := range w.Queue.Classes() {

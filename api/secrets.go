@@ -70,8 +70,8 @@ func (s *server) secrets(api huma.API) {
 }
 
 func (s *server) listSecrets(ctx context.Context, in *secretsInput) (*secretsOutput, error) {
-	p := who(ctx)
-	if err := p.in(in.Namespace); err != nil {
+	p, w := who(ctx), s.Runner.World()
+	if err := p.in(w, in.Namespace); err != nil {
 		return nil, err
 	}
 	if in.Namespace == "" && p.namespace != token.AllNamespaces {
@@ -81,7 +81,7 @@ func (s *server) listSecrets(ctx context.Context, in *secretsInput) (*secretsOut
 		return nil, invalid("query.cursor", "it is not the next of a page", in.Cursor)
 	}
 	out := &secretsOutput{Body: wire.Secrets{Items: []wire.Secret{}}}
-	for row := range s.Runner.World().Secrets.After(in.Namespace, in.Cursor) {
+	for row := range w.Secrets.After(in.Namespace, in.Cursor) {
 		if len(out.Body.Items) == in.Limit {
 			last := out.Body.Items[in.Limit-1]
 			out.Body.Next = last.Namespace + "/" + last.Name
@@ -98,10 +98,10 @@ func secretView(row secrets.Secret) wire.Secret {
 
 // secretsOf returns the namespace that a request about one secret is about, if the
 // caller may name it.
-func secretsOf(p *principal, named string) (string, error) {
+func (s *server) secretsOf(p *principal, named string) (string, error) {
 	switch {
 	case named != "":
-		return named, p.in(named)
+		return named, p.in(s.Runner.World(), named)
 	case p.namespace != token.AllNamespaces:
 		return p.namespace, nil
 	}
@@ -110,7 +110,7 @@ func secretsOf(p *principal, named string) (string, error) {
 
 func (s *server) setSecret(ctx context.Context, in *setSecretInput) (*secretOutput, error) {
 	p := who(ctx)
-	namespace, err := secretsOf(p, in.Namespace)
+	namespace, err := s.secretsOf(p, in.Namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +161,7 @@ func parseSecret(body []byte) ([]byte, error) {
 
 func (s *server) deleteSecret(ctx context.Context, in *secretInput) (*struct{}, error) {
 	p := who(ctx)
-	namespace, err := secretsOf(p, in.Namespace)
+	namespace, err := s.secretsOf(p, in.Namespace)
 	if err != nil {
 		return nil, err
 	}

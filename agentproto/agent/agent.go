@@ -52,7 +52,7 @@ const (
 
 // Config is all that an agent is told.
 type Config struct {
-	Server   string // URL, such as grpcs://host:7443
+	Server   string // URL, such as grpcs://host:9090
 	Token    string // registers the agent; empty once it is registered
 	StateDir string // its own; see package credential
 

@@ -70,7 +70,7 @@ func refusal(r *eventv1.Refusal) string {
 	case resource.DimensionCPU:
 		return fmt.Sprintf("%s has %s CPU free, needs %s", text(r.WorkerId), resource.CPU(have), resource.CPU(need))
 	case resource.DimensionMemory, resource.DimensionDisk:
-		return fmt.Sprintf("%s has %s %s free, needs %s", text(r.WorkerId), resource.Bytes(have), r.Lacks, resource.Bytes(need))
+		return fmt.Sprintf("%s has %s %s free, needs %s", text(r.WorkerId), resource.Bytes(have).Shown(), r.Lacks, resource.Bytes(need).Shown())
 	case "":
 		return fmt.Sprintf("%s is %s", text(r.WorkerId), text(r.Reason))
 	}
@@ -98,10 +98,24 @@ func jobFailed(e *eventv1.JobFailed) string {
 	if e.Step > 0 {
 		s += fmt.Sprintf(" in step %d", e.Step)
 	}
-	if e.Cause != "exit" && e.Cause != "signal" {
-		s += because(e.Cause) + "," // failed: out_of_memory, signal 9 …
+	why := Brief(e.Detail)
+	switch {
+	case e.Cause == "signal" && strings.HasPrefix(why, "ended by signal"): // as the ending says
+		why = ""
+	case e.Cause == "out_of_memory", why == "" && e.Cause != "exit" && e.Cause != "signal":
+		why = strings.ReplaceAll(e.Cause, "_", " ")
 	}
-	return strings.TrimSuffix(s+ending(e.Ending)+on(e.WorkerId), ",") + because(e.Detail) + again(e.Retried)
+	return s + ending(e.Ending) + on(e.WorkerId) + because(why) + again(e.Retried)
+}
+
+// Brief returns why an attempt failed without the PATH in which a program was
+// looked for.
+func Brief(detail string) string {
+	const nowhere = "not found in PATH"
+	if before, _, ok := strings.Cut(detail, nowhere+" ("); ok {
+		return before + nowhere
+	}
+	return detail
 }
 
 func jobCancelRequested(e *eventv1.JobCancelRequested) string {

@@ -79,7 +79,7 @@ func (a Amount) Dimension(name string) uint64 {
 	return 0
 }
 
-// String returns what is not zero, such as "4 CPU, 8Gi memory"; "nothing" if all
+// String returns what is not zero, such as "4 CPU, 8 GiB memory"; "nothing" if all
 // is.
 func (a Amount) String() string {
 	var parts []string
@@ -87,10 +87,10 @@ func (a Amount) String() string {
 		parts = append(parts, a.CPU.String()+" CPU")
 	}
 	if a.Memory > 0 {
-		parts = append(parts, a.Memory.String()+" memory")
+		parts = append(parts, a.Memory.Shown()+" memory")
 	}
 	if a.Disk > 0 {
-		parts = append(parts, a.Disk.String()+" disk")
+		parts = append(parts, a.Disk.Shown()+" disk")
 	}
 	if parts == nil {
 		return "nothing"

@@ -138,7 +138,7 @@ func TestArithmetic(t *testing.T) {
 	if small.Dimension("cpu") != 1 || small.Dimension("memory") != 2 || small.Dimension("disk") != 3 || small.Dimension("gpu") != 0 {
 		t.Error("dimensions are mixed up")
 	}
-	if got := (Amount{CPU: 500, Memory: 8 << 30, Disk: 1 << 20}).String(); got != "500m CPU, 8Gi memory, 1Mi disk" {
+	if got := (Amount{CPU: 500, Memory: 8 << 30, Disk: 1 << 20}).String(); got != "500m CPU, 8 GiB memory, 1 MiB disk" {
 		t.Error(got)
 	}
 	if got := (Amount{}).String(); got != "nothing" {
@@ -213,5 +213,16 @@ func TestWhatCantBeALabel(t *testing.T) {
 	}
 	if make(Labels, MaxLabels+1).Valid() == nil {
 		t.Error("too many labels are taken")
+	}
+}
+
+// Sizes are rounded for people; the notation is exact.
+func TestShown(t *testing.T) {
+	for b, want := range map[Bytes]string{
+		0: "0 B", 512: "512 B", 1023: "1023 B", 1 << 10: "1 KiB", 1536: "1.5 KiB", 24684084 << 10: "23.5 GiB", 999 << 30: "999 GiB", 1<<30 - 1: "1.0 GiB", 8<<30 - 5<<20: "8.0 GiB", MaxBytes: "8 PiB",
+	} {
+		if got := b.Shown(); got != want {
+			t.Errorf("%d bytes are shown as %s, want %s", b, got, want)
+		}
 	}
 }

@@ -21,7 +21,7 @@ type Job struct {
 	Signal      string          `json:"signal,omitempty" doc:"Signal that ended it, such as KILL"`
 	Reason      string          `json:"reason,omitempty" doc:"Why it waits or how it ended, as a code" example:"busy"`
 	Summary     string          `json:"summary,omitempty" doc:"The reason in a few words" example:"exit code 1"`
-	Explanation string          `json:"explanation,omitempty" doc:"Why it waits, as sentences"`
+	Explanation string          `json:"explanation,omitempty" doc:"Why it waits, as sentences; or what else is known of why it failed"`
 	Help        string          `json:"help,omitempty" doc:"What would help a job that waits"`
 	Waits       bool            `json:"waits_for_input,omitempty" doc:"A process of the running job waits for keyboard input, which never comes"`
 	Cancelling  bool            `json:"cancelling,omitempty" doc:"Its cancellation was requested and it still runs"`
@@ -166,6 +166,13 @@ type Worker struct {
 	Used      *Amount           `json:"used,omitempty" doc:"As it reported last"`
 	Jobs      int               `json:"jobs" doc:"Jobs bound to it or running on it"`
 	LastHeard *time.Time        `json:"last_heard_at,omitempty"`
+}
+
+// WorkerToken registers one worker, once.
+type WorkerToken struct {
+	Token   string    `json:"token" doc:"A secret"`
+	Server  string    `json:"server" doc:"Where agents connect to"`
+	Expires time.Time `json:"expires_at"`
 }
 
 // Amount is an amount of resources.

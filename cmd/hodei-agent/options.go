@@ -18,11 +18,12 @@ import (
 
 const usage = `hodei-agent runs jobs on this machine for a Hodei server.
 
-  HODEI_SERVER_URL=grpcs://host:7443 HODEI_WORKER_TOKEN=... hodei-agent [flags]
+  HODEI_SERVER_URL=grpcs://host:9090 HODEI_WORKER_TOKEN=... hodei-agent [flags]
 
 Environment:
   HODEI_SERVER_URL         where the server is
-  HODEI_WORKER_TOKEN       registers this machine; needed only the first time
+  HODEI_WORKER_TOKEN       registers this machine; needed only the first time;
+                           hodei worker token makes one
   HODEI_WORKER_TOKEN_FILE  a file that holds it instead
 
 Flags:

@@ -13,10 +13,9 @@ import (
 // defaultURL is where a server listens unless it was told otherwise.
 const defaultURL = "http://127.0.0.1:8080"
 
-// Files in the user's configuration folder. hodei dev writes the first two.
+// Files in the user's configuration folder.
 const (
-	tokenName  = "token"       // the API token, 0600
-	serverName = "server"      // the URL of the server it is for
+	serverName = "server"      // the pointer at the hodei dev that runs
 	lastName   = "last"        // id of the job submitted last from here
 	configName = "config.yaml" // server: URL, token_file: FILE, namespace: NAME
 )
@@ -87,7 +86,7 @@ func (a *app) findAccess() (access, error) {
 		}
 	}
 	found := access{dir: dir}
-	url := choose(setting{a.server, "--server"}, variable("HODEI_API_URL"), setting{k["server"], file}, kept(dir, serverName))
+	url := choose(setting{a.server, "--server"}, variable("HODEI_API_URL"), setting{k["server"], file}, setting{readPointer(dir).url, filepath.Join(dir, serverName)})
 	found.url, found.urlFrom = first(url.value, defaultURL), short(url.from)
 	found.namespace = choose(setting{a.namespace, "-n"}, variable("HODEI_NAMESPACE"), setting{k["namespace"], file}).value
 	token, err := a.findToken(dir, setting{k["token_file"], file})
@@ -106,7 +105,8 @@ func (a *app) findToken(dir string, configured setting) (setting, error) {
 	if named := choose(variable("HODEI_TOKEN_FILE"), configured); named.value != "" {
 		return tokenIn(named)
 	}
-	return kept(dir, tokenName), nil
+	file := readPointer(dir).tokenFile
+	return setting{readLine(file), file}, nil
 }
 
 // tokenIn reads the token from a file that somebody named.
@@ -122,12 +122,6 @@ func tokenIn(file setting) (setting, error) {
 }
 
 func variable(name string) setting { return setting{os.Getenv(name), name} }
-
-// kept is what a file of the configuration folder holds.
-func kept(dir, name string) setting {
-	path := filepath.Join(dir, name)
-	return setting{readLine(path), path}
-}
 
 func first(values ...string) string {
 	for _, v := range values {

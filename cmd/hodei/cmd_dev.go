@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -16,10 +15,10 @@ func (a *app) cmdDev() *cobra.Command {
 		Use: "dev", Short: "Run a server and a worker here, nothing to install",
 		Example: `  hodei dev
   hodei dev --data /tmp/hodei --http 127.0.0.1:8081`,
-		Long: `All data is in one folder. An admin token is kept where the other commands find
-it. One line, ready http=… grpc=…, is printed when it listens. The first Ctrl-C
-stops it in order, the second at once. Jobs go on without it; started again, it
-takes them back.`,
+		Long: `All data is in one folder, with an admin token beside it in DATA.token. The
+other commands find the one started last. One line, ready http=… grpc=…, is
+printed when it listens. The first Ctrl-C stops it in order, the second at once.
+Jobs go on without it; started again, it takes them back.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := loadServerConfig(c.Flags())
@@ -45,20 +44,26 @@ func (a *app) dev(ctx context.Context, cfg *serverConfig) error {
 	ctx, stop := untilInterrupted(ctx)
 	defer stop()
 	return serve(ctx, cfg, logger, func(ctx context.Context, p *parts) (func(context.Context) error, error) {
-		tokenFile := filepath.Join(dir, tokenName)
+		tokenFile := cfg.Data + ".token"
 		made, err := p.adminToken(ctx, tokenFile)
 		if err != nil {
 			return nil, err
 		}
-		if err := keep(filepath.Join(dir, serverName), "http://"+p.http.Addr().String()); err != nil {
-			return nil, &exitError{code: exitRefused, err: fmt.Errorf("cannot keep the server's address in %s: %s", dir, reason(err)), help: "set HODEI_CONFIG_DIR to a folder that can be written"}
+		here := pointer{"http://" + p.http.Addr().String(), tokenFile}
+		was, err := here.set(dir)
+		if err != nil {
+			return nil, err
 		}
 		l := newLocal(p, a)
 		a.note("hodei %s   data %s%s   token %s%s", version, short(cfg.Data), mark(p.fresh, " (new)"), short(tokenFile), mark(made, " (new, 0600)"))
 		a.note("  worker     %s, %s/%s, %d CPU%s", localName, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), memoryHere())
 		a.note("  API        http://%s/docs", p.http.Addr())
+		if was.tokenFile != "" && was.tokenFile != tokenFile {
+			a.note("  was        --server %s --token-file %s", was.url, short(was.tokenFile))
+		}
 		a.ready(p)
 		return func(ctx context.Context) error {
+			defer here.clear(dir)
 			defer l.leave(a)
 			return l.run(ctx)
 		}, nil

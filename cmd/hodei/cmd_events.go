@@ -54,7 +54,7 @@ func (a *app) showEvents(ctx context.Context, cl *client.Client, q eventsQuery, 
 	set(v, "type", strings.Join(q.types, ","))
 	set(v, "cursor", q.after)
 	if q.after == "" {
-		v.Set("newest", "true")
+		v = newest(v)
 	}
 	page, raw, err := fetch[wire.Events](ctx, a, cl, "/v1/events", v)
 	if err != nil {
@@ -62,6 +62,9 @@ func (a *app) showEvents(ctx context.Context, cl *client.Client, q eventsQuery, 
 	}
 	if a.output == "json" && !follow {
 		return a.emit(raw)
+	}
+	if len(page.Items) == 0 && !follow {
+		return a.noEvents(ctx, cl)
 	}
 	if err := a.printEvents(page.Items); err != nil || !follow {
 		return err
@@ -73,6 +76,21 @@ func (a *app) showEvents(ctx context.Context, cl *client.Client, q eventsQuery, 
 	return a.whileRead(ctx, func(ctx context.Context) error {
 		return cl.FollowEvents(ctx, after, func(e *wire.Event) error { return a.printEvents([]wire.Event{*e}) }, a.lostOnce())
 	})
+}
+
+// noEvents says that none match, and where the log ends.
+func (a *app) noEvents(ctx context.Context, cl *client.Client) error {
+	page, _, err := fetch[wire.Events](ctx, a, cl, "/v1/events", newest(url.Values{"limit": {"1"}}))
+	if err == nil && len(page.Items) > 0 {
+		a.note("no events match; the newest is #%d", page.Items[0].Position)
+	}
+	return err
+}
+
+// newest asks for the newest events instead of the first.
+func newest(v url.Values) url.Values {
+	v.Set("newest", "true")
+	return v
 }
 
 // printEvents writes events, a line each.

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -90,7 +92,11 @@ func (a *app) jobRow(j *wire.Job) []table.Cell {
 		tookText = took(d)
 	}
 	switch j.State {
-	case "succeeded", "running":
+	case "succeeded":
+	case "running":
+		if j.Cancelling {
+			why = "being cancelled"
+		}
 	case "pending", "bound":
 		why = waitsFor(j)
 	default:
@@ -199,6 +205,10 @@ grace.
 
 func (a *app) cancelJob(ctx context.Context, cl *client.Client, id string, body []byte) error {
 	raw, err := cl.Post(ctx, jobPath(id, "/cancel"), body, "")
+	var p *wire.Problem
+	if errors.As(err, &p) && p.Status == http.StatusConflict && p.Help == "" {
+		p.Help = "how it ended: hodei job get " + id
+	}
 	if err != nil {
 		return a.newer(ctx, cl, jobPath(id, "/cancel"), err)
 	}

@@ -32,19 +32,25 @@ type runFlags struct {
 	noTTY, exclusive     bool
 	detach, raw          bool
 	key, result          string
+	word                 string // the command line, if it is one word that looks like several
 }
 
 func (a *app) cmdRun() *cobra.Command {
 	var f runFlags
 	c := &cobra.Command{
 		Use: "run [flags] -- CMD ARG…", Short: "Run a job, follow its output, exit as it did",
-		Example: `  hodei run -- make test
-  hodei run --cpu 2 --memory 2Gi --requires gpu=a10 -- ./train.sh
+		Example: `  hodei run -- sh -c 'cd ~/shop && make test'
+  hodei run --cpu 2 --memory 2Gi --requires gpu=a10 -- /srv/ml/train.sh
   hodei run --secret-from DB_PASSWORD=db-password -- ./deploy.sh
   hodei run -f job.yaml --detach`,
-		Long: `The job's output is on standard output, byte by byte in a pipe; what becomes of
+		Long: `A job runs in an empty folder of its own: name programs that PATH does not find
+by their whole path, and cd to what they work on, or fetch it.
+
+The job's output is on standard output, byte by byte in a pipe; what becomes of
 the job is told on standard error. The first Ctrl-C cancels the job and goes on
-following it; the second leaves.`,
+following it; the second leaves. It is cancelled too if whoever reads the output
+goes away, as in run … | head, or the terminal is closed; --detach is for jobs
+that are to go on. Job files are told of in docs/job-file.md.`,
 		Annotations: map[string]string{footer: jobExitCodes},
 		RunE: func(c *cobra.Command, args []string) error {
 			spec, err := f.spec(c, args)
@@ -61,7 +67,7 @@ following it; the second leaves.`,
 func (f *runFlags) register(c *cobra.Command) {
 	fl := c.Flags()
 	fl.SetInterspersed(false)
-	fl.StringVarP(&f.file, "file", "f", "", "read the job from a YAML or JSON `file` (- is standard input); flags win over it")
+	fl.StringVarP(&f.file, "file", "f", "", "read the job from a YAML or JSON `file` (- is standard input); flags win over it, -- CMD over its command")
 	fl.StringVar(&f.name, "name", "", "`name` of the job (default: from the command)")
 	fl.StringArrayVarP(&f.env, "env", "e", nil, "set a variable, `NAME=VALUE`; NAME alone takes it from here")
 	fl.StringArrayVar(&f.secret, "secret", nil, "a variable whose value is not shown, `NAME=VALUE`; NAME alone takes it from here, where nobody sees it")
@@ -100,9 +106,14 @@ func (f *runFlags) spec(c *cobra.Command, args []string) (map[string]any, error)
 		}
 	}
 	if len(args) > 0 {
+		if _, ok := built["steps"]; ok {
+			return nil, &exitError{code: exitUsage, err: fmt.Errorf("%s has steps, and -- names another command", f.file), help: "leave one of them out"}
+		}
 		delete(built, "command")
-		delete(built, "steps")
 		built["argv"] = args
+		if len(args) == 1 && strings.ContainsAny(args[0], " |&;<>$*") { // a shell would do that
+			f.word = args[0]
+		}
 	}
 	if err := f.apply(c, built); err != nil {
 		return nil, err
@@ -120,7 +131,7 @@ func (f *runFlags) spec(c *cobra.Command, args []string) (map[string]any, error)
 func (f *runFlags) load(into *map[string]any) error {
 	data, name, err := readFile(f.file)
 	if err != nil {
-		return usage("cannot read the job from %s: %s", name, reason(err))
+		return &exitError{code: exitUsage, err: fmt.Errorf("cannot read the job from %s: %s", name, reason(err)), help: "name a file that can be read, or - for standard input"}
 	}
 	parsed, err := jobfile.Parse(name, data)
 	if err != nil {
@@ -204,17 +215,26 @@ func (f *runFlags) apply(c *cobra.Command, built map[string]any) error {
 			continue
 		}
 		for _, text := range pairs {
-			key, value, ok := strings.Cut(text, "=")
-			if !ok && s.flag == "env" {
-				value, ok = os.LookupEnv(key)
-			}
-			if !ok || key == "" {
-				return &exitError{code: exitUsage, err: fmt.Errorf("--%s %q has no value", s.flag, text), help: "write it as NAME=VALUE"}
+			key, value, err := pair(s.flag, text)
+			if err != nil {
+				return err
 			}
 			put(built, value, append(s.path, key)...)
 		}
 	}
 	return nil
+}
+
+// pair splits NAME=VALUE; --env takes the value of a NAME alone from here.
+func pair(flag, text string) (key, value string, err error) {
+	key, value, ok := strings.Cut(text, "=")
+	if !ok && flag == "env" {
+		value, ok = os.LookupEnv(key)
+	}
+	if !ok || key == "" {
+		return "", "", &exitError{code: exitUsage, err: fmt.Errorf("--%s %q has no value", flag, text), help: "write it as NAME=VALUE"}
+	}
+	return key, value, nil
 }
 
 // put sets a value in nested objects.

@@ -11,9 +11,9 @@ func (a *app) cmdServer() *cobra.Command {
 		Use: "server", Short: "Run a server",
 		Example: `  hodei server --data /var/lib/hodei
   HODEI_HTTP=127.0.0.1:80 hodei server --config /etc/hodei.yaml`,
-		Long: `Workers connect to its gRPC address with a token. One line, ready http=… grpc=…,
-is printed when it listens. At its first start it makes an admin token, in the
-file DATA.token.`,
+		Long: `Workers connect to its gRPC address; hodei worker token makes what they register
+with. One line, ready http=… grpc=…, is printed when it listens. At its first
+start it makes an admin token, in the file DATA.token.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := loadServerConfig(c.Flags())

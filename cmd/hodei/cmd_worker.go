@@ -7,14 +7,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hodei-jobs/hodei/aggregates/resource"
 	"github.com/hodei-jobs/hodei/api/wire"
 	"github.com/hodei-jobs/hodei/cmd/hodei/table"
 	"github.com/hodei-jobs/hodei/cmd/hodei/term"
 )
 
 func (a *app) cmdWorker() *cobra.Command {
-	return parent("worker", "List and look at workers", `  hodei worker list
-  hodei worker get local`, a.cmdWorkerList(), a.cmdWorkerGet())
+	return parent("worker", "List, look at and add workers", `  hodei worker list
+  hodei worker get local`, a.cmdWorkerList(), a.cmdWorkerGet(), a.cmdWorkerToken())
 }
 
 func (a *app) cmdWorkerList() *cobra.Command {
@@ -35,12 +36,12 @@ func (a *app) cmdWorkerList() *cobra.Command {
 
 func (a *app) showWorkers(page *wire.Workers) error {
 	if len(page.Items) == 0 {
-		a.note("no worker yet; one here: hodei dev")
+		a.note("no worker yet; add one: hodei worker token --help")
 		return nil
 	}
 	t := &table.Table{Columns: []table.Column{{Name: "WORKER", Cut: true}, {Name: "STATE"}, {Name: "SINCE", Right: true, Rank: 3},
 		{Name: "OS/ARCH", Rank: 2}, {Name: "CPU RES/USED/CAP", Right: true}, {Name: "MEM RES/USED/CAP", Right: true, Rank: 1},
-		{Name: "JOBS", Right: true}, {Name: "LABELS", Cut: true, Rank: 4}, {Name: "ID", Rank: 5}}}
+		{Name: "JOBS", Right: true}, {Name: "LABELS", Cut: true, Rank: 5}, {Name: "ID", Rank: 4}}}
 	for i := range page.Items {
 		t.Row(a.workerRow(&page.Items[i])...)
 	}
@@ -54,13 +55,13 @@ func (a *app) showWorkers(page *wire.Workers) error {
 }
 
 func (a *app) workerRow(w *wire.Worker) []table.Cell {
-	usedCPU, usedMem, unit := "-", "-", unitOf(w.Capacity.Memory)
+	usedCPU, usedMem, unit := "-", "-", resource.Bytes(w.Capacity.Memory).Unit()
 	if w.Used != nil {
-		usedCPU, usedMem = cpus(w.Used.CPU), in(w.Used.Memory, unit)
+		usedCPU, usedMem = cpus(w.Used.CPU), resource.Bytes(w.Used.Memory).In(unit)
 	}
 	return []table.Cell{table.Text(w.Name), {State: shownState(w)}, table.Text(age(a.since(w.Since))), table.Text(machine(w)),
 		table.Text(cpus(w.Reserved.CPU) + "/" + usedCPU + "/" + cpus(w.Capacity.CPU)),
-		table.Text(in(w.Reserved.Memory, unit) + "/" + usedMem + "/" + bytesOf(w.Capacity.Memory)),
+		table.Text(resource.Bytes(w.Reserved.Memory).In(unit) + "/" + usedMem + "/" + bytesOf(w.Capacity.Memory)),
 		table.Text(fmt.Sprint(w.Jobs)), table.Text(strings.Join(pairs(w.Labels), " ")), table.Text(w.ID)}
 }
 

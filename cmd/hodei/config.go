@@ -109,7 +109,7 @@ func readSettings(path string, known []string) (map[string]string, error) {
 		if text, ok := strings.CutPrefix(err.Error(), "yaml: "); ok {
 			why = "it is not YAML: " + strings.SplitN(text, "\n", 2)[0]
 		}
-		return nil, usage("cannot read %s: %s", path, why)
+		return nil, &exitError{code: exitUsage, err: fmt.Errorf("cannot read %s: %s", path, why), help: "a line a setting, such as " + known[0] + ": VALUE"}
 	}
 	settings := map[string]string{}
 	for name, value := range k.Raw() {
@@ -125,7 +125,7 @@ func readSettings(path string, known []string) (map[string]string, error) {
 			settings[name] = fmt.Sprint(value)
 		case nil:
 		default:
-			return nil, usage("%s: %s must be a single value", path, name)
+			return nil, &exitError{code: exitUsage, err: fmt.Errorf("%s: %s must be a single value", path, name), help: "write it as " + name + ": VALUE"}
 		}
 	}
 	return settings, nil

@@ -182,15 +182,17 @@ func TestAccess(t *testing.T) {
 		}
 	}
 	want := access{url: defaultURL}
-	want.tokenFrom = filepath.Join(dir, tokenName)
 	check("nothing said", want)
 
-	for name, text := range map[string]string{tokenName: "hodei_kept", serverName: "http://127.0.0.1:1"} {
-		if err := keep(filepath.Join(dir, name), text); err != nil {
-			t.Fatal(err)
-		}
+	kept := filepath.Join(dir, "data.token")
+	if err := keep(kept, "hodei_kept"); err != nil {
+		t.Fatal(err)
 	}
-	want.url, want.urlFrom, want.token = "http://127.0.0.1:1", filepath.Join(dir, serverName), "hodei_kept"
+	left := pointer{"http://127.0.0.1:1", kept}
+	if _, err := left.set(dir); err != nil {
+		t.Fatal(err)
+	}
+	want = access{url: left.url, urlFrom: filepath.Join(dir, serverName), token: "hodei_kept", tokenFrom: kept}
 	check("what hodei dev left", want)
 
 	config, file := filepath.Join(dir, configName), write(t, "token", "hodei_file\n")
@@ -210,11 +212,28 @@ func TestAccess(t *testing.T) {
 	want = access{url: "http://127.0.0.1:4", urlFrom: "--server", namespace: "sandbox", token: "hodei_flag", tokenFrom: a.tokenFile}
 	check("the flags", want)
 
-	if info, err := os.Stat(filepath.Join(dir, tokenName)); err != nil || info.Mode().Perm() != 0o600 {
+	if info, err := os.Stat(kept); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the token's file can be read by others: %v, %v", info, err)
 	}
 	a.tokenFile = "/nowhere"
 	if _, err := a.findAccess(); err == nil || err.Error() != "cannot read a token from /nowhere (from --token-file): no such file or directory" {
 		t.Errorf("a token file that is not there: %v", err)
+	}
+}
+
+// A second hodei dev takes over the pointer and says where it was; each takes
+// away only its own.
+func TestPointer(t *testing.T) {
+	dir := t.TempDir()
+	one, two := pointer{"http://127.0.0.1:1", "/one.token"}, pointer{"http://127.0.0.1:2", "/two.token"}
+	for _, row := range []struct{ set, was pointer }{{one, pointer{}}, {two, one}} {
+		if was, err := row.set.set(dir); err != nil || was != row.was {
+			t.Errorf("before %v it was %v, %v; want %v", row.set, was, err, row.was)
+		}
+	}
+	for _, row := range []struct{ clear, left pointer }{{one, two}, {two, pointer{}}} {
+		if row.clear.clear(dir); readPointer(dir) != row.left {
+			t.Errorf("after %v was cleared it is %v, want %v", row.clear, readPointer(dir), row.left)
+		}
 	}
 }

@@ -125,3 +125,37 @@ func TestDevTwice(t *testing.T) {
 		t.Errorf("the first does not work any more: %s", stderr)
 	}
 }
+
+// A second server on another folder leaves the first usable, and no server makes
+// a second admin token.
+func TestDevBesideAnother(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	token, err := os.ReadFile(filepath.Join(c.dir, "data.token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := *c
+	second.http, second.grpc = "127.0.0.1:0", "127.0.0.1:0"
+	second.args = []string{"--data", filepath.Join(c.dir, "other")}
+	second.start()
+	if want := "was        --server http://" + c.http + " --token-file " + filepath.Join(c.dir, "data.token"); !strings.Contains(second.serverLog(), want) {
+		t.Errorf("the second does not say %q:\n%s", want, second.serverLog())
+	}
+	if _, stderr, code := c.hodei("worker", "list", "--token-file", filepath.Join(c.dir, "data.token")); code != 0 {
+		t.Errorf("the first does not work any more: %s", stderr)
+	}
+	if code := second.stop(syscall.SIGTERM); code != exitOK {
+		t.Errorf("the second: exit code %d\n%s", code, second.serverLog())
+	}
+	if code := c.stop(syscall.SIGTERM); code != exitOK {
+		t.Errorf("the first: exit code %d", code)
+	}
+	c.start()
+	if again, err := os.ReadFile(filepath.Join(c.dir, "data.token")); err != nil || !bytes.Equal(again, token) {
+		t.Errorf("the token is another after a restart: %v", err)
+	}
+	if _, stderr, code := c.hodei("run", "--", "true"); code != 0 {
+		t.Errorf("after a restart: %s", stderr)
+	}
+}

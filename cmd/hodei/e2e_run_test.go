@@ -37,6 +37,8 @@ func TestRun(t *testing.T) {
 			"an idempotency key gives the same job":           idempotent,
 			"wrong input changes nothing":                     wrongInput,
 			"a full disk is told of":                          fullDisk,
+			"a reader that has gone cancels the job":          readerGone,
+			"a closed terminal cancels the job":               hungUp,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -58,8 +60,12 @@ func endsAsItsJob(t *testing.T, c *cluster) {
 		}
 	}
 	_, stderr, code := c.hodei("run", "--", "/no/such/program")
-	if code != exitJobNoResult || !strings.Contains(stderr, "cannot start") {
+	if code != exitJobNoResult || strings.Count(stderr, "cannot start") != 1 {
 		t.Errorf("a missing program: exit code %d, want %d, said %q", code, exitJobNoResult, stderr)
+	}
+	_, stderr, code = c.hodei("run", "--", "echo hi | wc")
+	if code != exitJobNoResult || strings.Contains(stderr, "PATH (") || !strings.HasSuffix(stderr, "\n  help: hodei run -- sh -c 'echo hi | wc'\n") {
+		t.Errorf("a command line as one word: exit code %d, want %d, said %q", code, exitJobNoResult, stderr)
 	}
 }
 

@@ -305,7 +305,7 @@ func (c *cluster) cli(args ...string) *exec.Cmd {
 // client returns the API's client with the cluster's admin token.
 func (c *cluster) client() *client.Client {
 	c.t.Helper()
-	token, err := os.ReadFile(filepath.Join(c.dir, "config", "token"))
+	token, err := os.ReadFile(filepath.Join(c.dir, "data.token"))
 	if err != nil {
 		c.t.Fatal(err)
 	}

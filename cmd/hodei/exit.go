@@ -47,7 +47,9 @@ const exitCodes = `Exit codes:
 const jobExitCodes = `Exit codes:
   the job's own                    125  no result: refused, unreachable, lost
   128+N  signal N ended it         130  cancelled here
-  124    its time limit            143  cancelled elsewhere`
+  124    its time limit            143  cancelled elsewhere
+  129    cancelled, as the terminal was closed
+  141    cancelled, as nobody reads the output any more`
 
 // exitError is an error that knows its exit code and what helps.
 type exitError struct {
@@ -153,6 +155,9 @@ func (a *app) explain(err error) *exitError {
 	var file *fs.PathError
 	switch {
 	case errors.As(err, &e):
+		if e.code == exitUsage && e.help == "" && e.last == "" && a.command != nil {
+			e.help = "all flags: " + a.command.CommandPath() + " --help"
+		}
 		return e
 	case errors.As(err, &file) && file.Op == "write":
 		return &exitError{code: exitRefused, err: fmt.Errorf("cannot write the output: %s", reason(err))}
@@ -189,6 +194,7 @@ func (a *app) explainProblem(p *wire.Problem) *exitError {
 			e.more = append(e.more, strings.TrimPrefix(d.Location+": "+d.Message, ": "))
 		}
 	}
+	a.inFlags(e, p)
 	switch p.Status {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusMethodNotAllowed:
 		e.code = exitUsage

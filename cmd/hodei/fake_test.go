@@ -137,7 +137,7 @@ func newFake(t *testing.T) *fake {
 	mux.HandleFunc("POST /v1/jobs", f.submit)
 	mux.HandleFunc("GET /v1/workers", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, fakeWorkers()) })
 	mux.HandleFunc("GET /v1/workers/atlas", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, fakeWorkers().Items[0]) })
-	mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, fakeEvents()) })
+	mux.HandleFunc("GET /v1/events", f.listEvents)
 	mux.HandleFunc("GET /v1/secrets", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, 200, fakeSecrets(r.URL.Query().Get("namespace")))
 	})
@@ -180,6 +180,12 @@ func answer(w http.ResponseWriter, status int, v any) {
 }
 
 func (f *fake) listJobs(w http.ResponseWriter, r *http.Request) {
+	if states := r.URL.Query().Get("state"); strings.Contains(states, "faild") {
+		p := wire.NewProblem(422, "invalid", `query.state: "faild" is no state`)
+		p.Errors = []wire.Detail{{Location: "query.state", Message: `"faild" is no state`}}
+		answer(w, 422, p)
+		return
+	}
 	states, page := r.URL.Query().Get("state"), wire.Jobs{Items: []wire.Job{}, Counts: wire.Counts{Waiting: 38, Running: 7, Ended: 120}, Next: "9"}
 	for _, j := range f.jobs {
 		j.Spec, j.Steps, j.Usage = nil, nil, nil
@@ -189,6 +195,21 @@ func (f *fake) listJobs(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.URL.Query().Get("cursor") != "" {
 		page.Items, page.Next = nil, ""
+	}
+	answer(w, 200, page)
+}
+
+func (f *fake) listEvents(w http.ResponseWriter, r *http.Request) {
+	q, page := r.URL.Query(), fakeEvents()
+	page.Items = slices.DeleteFunc(page.Items, func(e wire.Event) bool { return !strings.HasPrefix(e.Stream, q.Get("stream")) })
+	if q.Get("limit") == "1" {
+		page.Items = page.Items[len(page.Items)-1:]
+	}
+	if cursor := q.Get("cursor"); strings.HasPrefix(cursor, "x") {
+		p := wire.NewProblem(422, "invalid", "query.cursor: it is not a position such as 1234")
+		p.Errors = []wire.Detail{{Location: "query.cursor", Message: "it is not a position such as 1234"}}
+		answer(w, 422, p)
+		return
 	}
 	answer(w, 200, page)
 }

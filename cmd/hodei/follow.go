@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -63,18 +64,26 @@ func (a *app) printSubmitted(job *wire.Job, raw json.RawMessage) error {
 func (a *app) followRun(ctx context.Context, cl *client.Client, keys *interrupts, f *runFlags, job *wire.Job) error {
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
-	v := &viewer{app: a, client: cl, screen: newScreen(a, true, f.raw), memory: memoryOf(job)}
+	v := &viewer{app: a, client: cl, screen: newScreen(a, true, f.raw), memory: memoryOf(job), word: f.word}
 	keys.screen, keys.client, keys.job, keys.leave = v.screen, cl, job.ID, leave
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
 		keys.run(ctx)
 	}()
-	end, err := v.follow(ctx, job.ID)
+	var end *wire.Job
+	err := a.whileRead(ctx, func(ctx context.Context) (err error) {
+		end, err = v.follow(ctx, job.ID)
+		return err
+	})
 	leave()
 	<-watched
 	switch {
 	case err == nil:
+	case err == error(unheard):
+		return keys.abandon(ctx, "nobody reads its output any more", syscall.SIGPIPE)
+	case keys.hung:
+		return keys.abandon(ctx, "the terminal was closed", syscall.SIGHUP)
 	case keys.left:
 		return a.leftJob(job.ID, keys.sent)
 	default:
@@ -161,6 +170,7 @@ type viewer struct {
 	client *client.Client
 	screen *screen
 	memory uint64 // bytes it asked for, 0 for none
+	word   string // its command line, if that is one word that looks like several
 
 	since time.Time // when the connection was lost; zero while there is one
 	said  string    // the line said last of a state
@@ -237,6 +247,9 @@ func (v *viewer) back() {
 // conclude writes how the job ended.
 func (v *viewer) conclude(j *wire.Job) {
 	v.screen.say(v.app.concluded(v.app.err, j, v.memory))
+	if j.Reason == "cannot_start" && v.word != "" {
+		v.screen.say("  help: hodei run -- sh -c '" + term.Escape(strings.ReplaceAll(v.word, "'", `'\''`)) + "'")
+	}
 	if j.State == "lost" {
 		v.screen.say("  attempt " + fmt.Sprint(j.Attempt) + " is fenced: if it still runs there, its result will be refused")
 		v.screen.say("  help: hodei job events " + j.ID)

@@ -39,33 +39,13 @@ func age(d time.Duration) string {
 	return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
 }
 
-var units = []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"}
-
-// unitOf returns the IEC unit that suits a size, as a power of 1024.
-func unitOf(n uint64) int {
-	u := 0
-	for v := float64(n); v >= 1023.95 && u < len(units)-1; u++ {
-		v /= 1024
-	}
-	return u
-}
-
-// in writes a size in a unit, without naming it, with at most one decimal.
-func in(n uint64, unit int) string {
-	v := float64(n) / math.Pow(1024, float64(unit))
-	if v >= 100 || v == math.Trunc(v) {
-		return fmt.Sprintf("%.0f", v)
-	}
-	return fmt.Sprintf("%.1f", v)
-}
-
 // bytesOf writes a size: 412 MiB, 1.5 GiB.
-func bytesOf(n uint64) string { return in(n, unitOf(n)) + " " + units[unitOf(n)] }
+func bytesOf(n uint64) string { return resource.Bytes(n).Shown() }
 
 // partOf writes a size and what it is a part of: 8.0 of 8 GiB, 412 MiB of 2 GiB.
 func partOf(n, whole uint64) string {
-	if u := unitOf(whole); u == unitOf(n) {
-		return in(n, u) + " of " + bytesOf(whole)
+	if part, u := resource.Bytes(n), resource.Bytes(whole).Unit(); u == part.Unit() {
+		return part.In(u) + " of " + bytesOf(whole)
 	}
 	return bytesOf(n) + " of " + bytesOf(whole)
 }

@@ -16,8 +16,13 @@ import (
 // not reach the server.
 const cancelAgain = time.Second
 
+// leaveWithin is how long a cancellation may take when nobody follows the job any
+// more.
+const leaveWithin = 10 * time.Second
+
 // interrupts is what Ctrl-C does while a job is followed: the first cancels the
-// job and goes on following it, the second leaves. SIGTERM is the same.
+// job and goes on following it, the second leaves. SIGTERM is the same; SIGHUP,
+// of a terminal that was closed, cancels and leaves.
 type interrupts struct {
 	signals chan os.Signal
 	screen  *screen
@@ -29,16 +34,26 @@ type interrupts struct {
 	asked bool // the job's cancellation was asked for here
 	sent  bool // and the server has taken it
 	left  bool // the second one came
+	hung  bool // the terminal was closed
 }
 
-// catch begins to catch signals; release puts their handling back.
+// catch begins to catch signals; release puts their handling back. A reader that
+// has gone is an error of a write and not the end: the job is to be cancelled.
 func catch() *interrupts {
 	i := &interrupts{signals: make(chan os.Signal, 2)}
-	signal.Notify(i.signals, os.Interrupt, syscall.SIGTERM)
+	signal.Ignore(syscall.SIGPIPE)
+	caught := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup does
+		caught = append(caught, syscall.SIGHUP)
+	}
+	signal.Notify(i.signals, caught...)
 	return i
 }
 
-func (i *interrupts) release() { signal.Stop(i.signals) }
+func (i *interrupts) release() {
+	signal.Stop(i.signals)
+	signal.Reset(syscall.SIGPIPE)
+}
 
 // during runs fn, such as a submission, with a context that ends at the first
 // signal.
@@ -66,14 +81,19 @@ func (i *interrupts) run(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 		return
-	case <-i.signals:
+	case got := <-i.signals:
+		if got == syscall.SIGHUP {
+			i.hung = true
+			i.leave()
+			return
+		}
 	}
 	i.asked = true
 	i.screen.say("cancelling " + i.job + "; Ctrl-C again leaves, the cancellation goes on")
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
-		i.sent = i.cancel(ctx)
+		i.sent = i.cancel(ctx, "interrupted")
 	}()
 	select {
 	case <-ctx.Done():
@@ -84,10 +104,20 @@ func (i *interrupts) run(ctx context.Context) {
 	<-sent
 }
 
+// abandon cancels the job because nobody is left to follow it, and ends with a
+// signal's code.
+func (i *interrupts) abandon(ctx context.Context, why string, by syscall.Signal) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
+	defer cancel()
+	i.screen.say("cancelling " + i.job + ": " + why)
+	i.cancel(ctx, why)
+	return silent(exitSignal + int(by))
+}
+
 // cancel sends the cancellation until the server has answered or ctx ends.
-func (i *interrupts) cancel(ctx context.Context) (sent bool) {
+func (i *interrupts) cancel(ctx context.Context, reason string) (sent bool) {
 	for said := false; ; said = true {
-		_, err := i.client.CancelJob(ctx, i.job, "interrupted")
+		_, err := i.client.CancelJob(ctx, i.job, reason)
 		var p *wire.Problem
 		switch {
 		case err == nil:

@@ -10,6 +10,7 @@ import (
 	"github.com/hodei-jobs/hodei/aggregates/id"
 	"github.com/hodei-jobs/hodei/aggregates/token"
 	"github.com/hodei-jobs/hodei/aggregates/worker"
+	"github.com/hodei-jobs/hodei/api/wire"
 	"github.com/hodei-jobs/hodei/commands"
 	"github.com/hodei-jobs/hodei/projections/workers"
 	"github.com/hodei-jobs/hodei/providers"
@@ -37,9 +38,24 @@ func (p *parts) adminToken(ctx context.Context, path string) (made bool, err err
 		return false, err
 	}
 	if err := keep(path, plain); err != nil {
-		return false, &exitError{code: exitRefused, err: fmt.Errorf("cannot keep the admin token in %s: %s", path, reason(err)), help: "set HODEI_CONFIG_DIR to a folder that can be written"}
+		return false, &exitError{code: exitRefused, err: fmt.Errorf("cannot keep the admin token in %s: %s", path, reason(err)), help: "name another folder: --data DIR"}
 	}
 	return true, nil
+}
+
+// workersURL is where agents connect to.
+func (p *parts) workersURL() string {
+	return first(p.config.Advertise, "grpcs://"+p.grpc.Addr().String())
+}
+
+// workerToken issues a token for an agent that somebody starts by hand.
+func (p *parts) workerToken(ctx context.Context, labels map[string]string, expires time.Time) (*wire.WorkerToken, error) {
+	tokenID, err := p.commands.NewID()
+	if err != nil {
+		return nil, err
+	}
+	issued, err := p.authority.IssueWorkerToken(ctx, authority.Claims{ID: tokenID.String(), Labels: labels, Expires: expires})
+	return &wire.WorkerToken{Token: issued, Server: p.workersURL(), Expires: expires}, err
 }
 
 // local keeps one agent running on this machine, the worker of hodei dev. It is
@@ -56,7 +72,7 @@ func newLocal(p *parts, a *app) *local {
 	return &local{
 		parts:    p,
 		provider: process.New(process.Config{Dir: filepath.Join(p.config.Data, "agents"), Binary: binary.Find}),
-		url:      first(p.config.Advertise, "grpcs://"+p.grpc.Addr().String()),
+		url:      p.workersURL(),
 	}
 }
 
@@ -105,7 +121,7 @@ func (l *local) launch(ctx context.Context) (handle string, err error) {
 	if w == nil {
 		return l.launchNew(ctx)
 	}
-	issued, err := l.workerToken(ctx, w.ID, w.TokenID)
+	issued, err := l.tokenFor(ctx, w.ID, w.TokenID)
 	if err != nil {
 		return "", err
 	}
@@ -128,7 +144,7 @@ func (l *local) launchNew(ctx context.Context) (handle string, err error) {
 	if _, err := l.commands.RequestWorker(ctx, system("provider"), workerID, worker.Request{Provider: l.provider.Name(), TokenID: tokenID.String(), LaunchLimit: launchLimit}); err != nil {
 		return "", err
 	}
-	issued, err := l.workerToken(ctx, workerID, tokenID.String())
+	issued, err := l.tokenFor(ctx, workerID, tokenID.String())
 	if err != nil {
 		return "", err
 	}
@@ -147,9 +163,9 @@ func (l *local) launchOf(workerID id.ID, issued string) providers.Launch {
 	return providers.Launch{Worker: workerID.String(), Name: localName, Token: issued, ServerURL: l.url}
 }
 
-// workerToken issues the token with which the worker registers; one that has
+// tokenFor issues the token with which the worker registers; one that has
 // registered proves its key and needs none.
-func (l *local) workerToken(ctx context.Context, workerID id.ID, tokenID string) (string, error) {
+func (l *local) tokenFor(ctx context.Context, workerID id.ID, tokenID string) (string, error) {
 	return l.authority.IssueWorkerToken(ctx, authority.Claims{ID: tokenID, WorkerID: workerID.String(), Expires: time.Now().Add(launchLimit)})
 }
 

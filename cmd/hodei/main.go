@@ -42,7 +42,8 @@ type app struct {
 	utc       bool
 	quiet     bool
 
-	access access // found by client
+	command *cobra.Command // that runs
+	access  access         // found by client
 
 	// Tests set these; else they are what the operating system says.
 	now      func() time.Time
@@ -73,12 +74,13 @@ func (a *app) root() *cobra.Command {
 		Use:   "hodei",
 		Short: "A job server that can tell you why",
 		Example: `  hodei dev                   start a server and a worker here
-  hodei run -- make test      run a job, see its output, exit as it did`,
+  hodei run -- echo hello     run a job, see its output, exit as it did`,
 		Annotations:   map[string]string{footer: exitCodes},
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          unknownCommand,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			a.command = c
 			a.begin()
 			return a.checkFlags()
 		},

@@ -12,6 +12,9 @@ import (
 // errUnread is why a following ends whose reader has seen enough.
 var errUnread = errors.New("nobody reads the output any more")
 
+// unheard is the code of a command that writes to a reader that has gone.
+const unheard = silent(exitSignal + int(syscall.SIGPIPE))
+
 // whileRead runs fn with a context that ends when whoever reads the standard
 // output through a pipe has gone, such as head: without new output it would not
 // be noticed by a write.
@@ -27,7 +30,7 @@ func (a *app) whileRead(ctx context.Context, fn func(context.Context) error) err
 	}
 	err := fn(ctx)
 	if context.Cause(ctx) == errUnread {
-		return silent(exitSignal + int(syscall.SIGPIPE))
+		return unheard
 	}
 	return err
 }

@@ -67,7 +67,7 @@ func (s *screen) output(stderr bool, b []byte) error {
 	}
 	if _, err := w.Write(b); err != nil {
 		if errors.Is(err, syscall.EPIPE) { // whoever read it has seen enough
-			return silent(exitSignal + int(syscall.SIGPIPE))
+			return unheard
 		}
 		return &fs.PathError{Op: "write", Path: "standard output", Err: err}
 	}

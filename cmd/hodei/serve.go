@@ -282,7 +282,7 @@ func (p *parts) serverID(ctx context.Context) (id.ID, error) {
 func (p *parts) run(ctx context.Context, group *errgroup.Group) {
 	stop := make(chan struct{})
 	handler, _ := api.New(api.Config{Commands: p.commands, Runner: p.runner, Store: p.store, Logs: p.logs, Telemetry: p.telemetry,
-		Clock: p.store.Now, Logger: p.logger, Watch: p.watch, Version: version, Warnings: p.warnings}, stop)
+		Clock: p.store.Now, Logger: p.logger, Watch: p.watch, Version: version, WorkerToken: p.workerToken, Warnings: p.warnings}, stop)
 	web := &http.Server{Handler: handler, ReadHeaderTimeout: api.HeaderTimeout, WriteTimeout: answerLimit, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: api.MaxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(p.logger.Handler(), slog.LevelDebug)}
 	rpc := grpc.NewServer(gateway.ServerOptions(p.authority.TLS())...)

@@ -29,7 +29,7 @@ func (a *app) showJob(j *wire.Job, events []wire.Event) error {
 		how = waitsFor(j)
 	}
 	fmt.Fprintf(&b, "%s %s   %s\n", a.out.Of(j.State, a.out.Glyph(j.State)+" "+j.ID), term.Escape(j.Name), term.Escape(strings.TrimSuffix(state+": "+how, ": ")))
-	if j.State == "pending" && j.Explanation != "" {
+	if j.Explanation != "" {
 		fmt.Fprintf(&b, "  %s\n", term.Escape(j.Explanation))
 	}
 	a.columns(&b, a.jobFacts(j), a.jobMoments(j, events))
@@ -52,8 +52,16 @@ func (f fact) String() string { return fmt.Sprintf("%-10s %s", f.word, f.text) }
 // jobFacts are what a job asked for and what was measured of it.
 func (a *app) jobFacts(j *wire.Job) []fact {
 	var spec struct {
+		Command   string
+		Argv      []string
 		Resources struct{ CPU, Memory, Disk string }
 		Requires  map[string]string
+		Labels    map[string]string
+		Timeout   string
+		Retries   struct {
+			Max int
+			On  []string
+		}
 	}
 	_ = json.Unmarshal(j.Spec, &spec) // a spec of a later version shows what is known
 	need := needs(spec.Resources.CPU, spec.Resources.Memory, spec.Resources.Disk, spec.Requires)
@@ -61,6 +69,14 @@ func (a *app) jobFacts(j *wire.Job) []fact {
 		need += fmt.Sprintf(", prio %d", j.Priority)
 	}
 	facts := []fact{{"needs", term.Escape(first(need, "nothing"))}}
+	for _, f := range []fact{
+		{"runs", oneLine(first(spec.Command, strings.Join(spec.Argv, " ")))}, {"labels", strings.Join(pairs(spec.Labels), " ")}, {"timeout", spec.Timeout},
+		{"retries", retries(spec.Retries.Max, spec.Retries.On)},
+	} {
+		if f.text != "" {
+			facts = append(facts, fact{f.word, term.Escape(f.text)})
+		}
+	}
 	if j.Started != nil {
 		facts = append(facts, fact{"waited", took(j.Started.Sub(j.Submitted))})
 	}
@@ -68,6 +84,26 @@ func (a *app) jobFacts(j *wire.Job) []fact {
 		facts = append(facts, fact{"peak", u})
 	}
 	return facts
+}
+
+// runsShown is how much of a command is shown, in characters.
+const runsShown = 60
+
+// oneLine is a command's first line, as much as is shown of it.
+func oneLine(command string) string {
+	line, rest, _ := strings.Cut(strings.TrimSpace(command), "\n")
+	if rest != "" {
+		line += " …"
+	}
+	return term.Cut(line, runsShown)
+}
+
+// retries says how often and after what a job is tried again.
+func retries(most int, on []string) string {
+	if most == 0 {
+		return ""
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%d after %s", most, strings.Join(on, ", ")), " after ")
 }
 
 // jobMoments are when what happened, with the positions that prove it.

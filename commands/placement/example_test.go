@@ -291,7 +291,7 @@ func TestExplanations(t *testing.T) {
 		{"too much CPU", []string{"job a 8cpu", "worker atlas 4cpu", "worker borea 2cpu"},
 			TooLarge, "No worker is large enough: it needs 8 CPU, the largest has 4 (atlas). Place 1 of 1.", "less CPU"},
 		{"too much memory", []string{"job a 1cpu 32gi", "worker atlas 4cpu 8gi", "worker borea 2cpu 16gi"},
-			TooLarge, "No worker is large enough: it needs 32Gi memory, the largest has 16Gi (borea). Place 1 of 1.", "less memory"},
+			TooLarge, "No worker is large enough: it needs 32 GiB memory, the largest has 16 GiB (borea). Place 1 of 1.", "less memory"},
 		{"all busy", []string{"job a 3cpu", "job b 3cpu on=atlas", "job c 3cpu", "job d 1cpu on=borea", "worker atlas 4cpu", "worker borea 4cpu uses=2", "worker ceres 1cpu"},
 			Busy, "2 workers fit it, none is free. Place 1 of 2.", "by itself"},
 		{"a paused namespace", []string{"job a 1cpu ns=web", "worker atlas 4cpu", "pause web"},

@@ -141,7 +141,7 @@ func quantity(a resource.Amount, dimension string) string {
 	case resource.DimensionCPU:
 		return a.CPU.String()
 	case resource.DimensionMemory:
-		return a.Memory.String()
+		return a.Memory.Shown()
 	}
-	return a.Disk.String()
+	return a.Disk.Shown()
 }

@@ -4,9 +4,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/hodei-jobs/hodei/cmd/hodei/jobfile"
 )
 
 const root = "../.."
@@ -103,5 +106,17 @@ func TestValuesAreReadable(t *testing.T) {
 		if got := readable(test.source); got != test.want {
 			t.Errorf("readable(%q) = %q, want %q", test.source, got, test.want)
 		}
+	}
+}
+
+// The example of a job file is one that is accepted.
+func TestTheExampleOfAJobFileIsAccepted(t *testing.T) {
+	_, rest, _ := strings.Cut(jobFileIntro, "```yaml\n")
+	example, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("there is none")
+	}
+	if _, err := jobfile.Parse("example", []byte(example)); err != nil {
+		t.Error(err)
 	}
 }

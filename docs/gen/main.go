@@ -1,5 +1,5 @@
 // Gen writes the pages of docs/ that are made from the code: the dictionary of
-// events, the messages of the worker protocol, the limits, and what the command
+// events, the messages of the worker protocol, the limits, job files, and what the command
 // line says of itself. Run it in the module's folder: go run ./docs/gen. Its
 // test fails while a page is stale.
 package main
@@ -21,6 +21,7 @@ var pages = []page{
 	{"docs/events.md", events},
 	{"docs/worker-messages.md", workerMessages},
 	{"docs/limits.md", limits},
+	{"docs/job-file.md", jobFiles},
 	{commandLinePage, commandLineReference},
 }
 

@@ -74,7 +74,7 @@ func PinOf(token string) (Pin, error) {
 	return pin, nil
 }
 
-// Address reads host and port from a URL such as grpcs://hodei.example:7443.
+// Address reads host and port from a URL such as grpcs://hodei.example:9090.
 func Address(server string) (string, error) {
 	u, err := url.Parse(server)
 	if err != nil {

@@ -61,11 +61,7 @@ func (r *Run) withServer(ctx context.Context, command string, fn func(*child) er
 	if err := c.awaitReady(ctx, out); err != nil {
 		return err
 	}
-	token := filepath.Join(dir, "data.token")
-	if command == "dev" {
-		token = filepath.Join(dir, "config", "token")
-	}
-	text, err := os.ReadFile(token)
+	text, err := os.ReadFile(filepath.Join(dir, "data.token"))
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 
@@ -44,9 +46,12 @@ func Parse(name string, data []byte) ([]byte, error) {
 	if len(data) > spec.MaxSpecBytes {
 		return nil, f.wrong(place{}, fmt.Sprintf("the file has %d bytes, a job may have %d", len(data), spec.MaxSpecBytes))
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
-		return nil, f.syntax(err)
+	if !utf8.Valid(data) {
+		return nil, f.wrong(place{}, "the file is not UTF-8")
+	}
+	doc, err := f.only(data)
+	if err != nil {
+		return nil, err
 	}
 	if len(doc.Content) == 0 {
 		return nil, f.wrong(place{line: 1, column: 1}, "the file is empty")
@@ -59,6 +64,22 @@ func Parse(name string, data []byte) ([]byte, error) {
 		return nil, f.explain(err)
 	}
 	return b.Bytes(), nil
+}
+
+// only reads the file's one document.
+func (f *file) only(data []byte) (doc yaml.Node, err error) {
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	if err := d.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
+		return doc, f.syntax(err)
+	}
+	var second yaml.Node
+	switch err := d.Decode(&second); {
+	case errors.Is(err, io.EOF):
+		return doc, nil
+	case err != nil:
+		return doc, f.syntax(err)
+	}
+	return doc, f.wrong(place{second.Line, second.Column, 1}, "a second document begins here; a file holds one job")
 }
 
 type file struct {

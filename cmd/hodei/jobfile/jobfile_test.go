@@ -56,7 +56,10 @@ func TestMistakesAreFoundInTheirPlace(t *testing.T) {
 		{"nesting without an end", strings.Repeat("a: {", 40) + strings.Repeat("}", 40), ": it is nested too deeply"},
 		{"nothing", "", "1:1: the file is empty\n"},
 		{"a remark alone", "# nothing\n", "1:1: the file is empty\n"},
-		{"two documents", "command: a\n---\ncommand: b\n", ""},
+		{"two documents", "command: a\n---\ncommand: b\n", "2:1: a second document begins here; a file holds one job\n"},
+		{"a second document that is no YAML", "command: a\n---\n[\n", ": it is not YAML: "},
+		{"a mark at the begin and the end of the one", "---\ncommand: a\n...\n", ""},
+		{"UTF-16", "\xff\xfec\x00o\x00", ": the file is not UTF-8"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			b, err := Parse("job.yaml", []byte(row.text))
