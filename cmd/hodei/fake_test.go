@@ -261,7 +261,7 @@ func (f *fake) logs(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
 		switch {
 		case q.Get("grep") == "(":
-			p := wire.NewProblem(422, "invalid", "query.grep: it is no regular expression: missing closing ) in (")
+			p := wire.NewProblem(422, "invalid", "it is no regular expression: missing closing ) in (")
 			p.Errors = []wire.Detail{{Location: "query.grep", Message: p.Detail}}
 			answer(w, 422, p)
 		case q.Get("step") == "deploy":
