@@ -226,7 +226,7 @@ func (x *indexer) flush() {
 			x.logger.Warn("index is not up to date; the next start makes up for it", "error", err)
 		}
 	}
-	if err := s.index.Close(); err != nil {
+	if err := x.files.close(s.index); err != nil {
 		x.logger.Warn("cannot close index", "error", err)
 	}
 }
@@ -254,7 +254,6 @@ func (x *indexer) prepare(ctx context.Context) {
 	if ctx.Err() != nil || x.store.Err() != nil { // closed, or the log itself is damaged
 		return
 	}
-	x.files.scrubbed()
 	// The writer must not be in the middle of a frame that it judged by the old one.
 	x.store.writing.Lock()
 	x.store.heads.reset()
@@ -268,11 +267,15 @@ func (x *indexer) prepare(ctx context.Context) {
 	token(x.moved)
 }
 
+// scrub finds the index whole; from there on its making goes on after a kill.
 func (x *indexer) scrub(ctx context.Context, ix index.Index) error {
-	if ix.Checkpoint().Position == 0 {
-		return nil
+	if ix.Checkpoint().Position > 0 {
+		if err := ix.Scrub(ctx, func(done, total uint64) { x.progress(done, total) }); err != nil {
+			return err
+		}
 	}
-	return ix.Scrub(ctx, func(done, total uint64) { x.progress(done, total) })
+	x.files.unmark()
+	return nil
 }
 
 func (x *indexer) progress(done, total uint64) {
@@ -284,7 +287,7 @@ func (x *indexer) progress(done, total uint64) {
 // renew puts another index in the place of a damaged one and brings it up to
 // the log's end. On an error it is called again with what it returned.
 func (x *indexer) renew(ctx context.Context, old index.Index) (index.Index, error) {
-	if err := old.Close(); err != nil {
+	if err := x.files.close(old); err != nil {
 		x.logger.Warn("cannot close damaged index", "error", err)
 	}
 	ix, err := x.files.replace()

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,9 +15,10 @@ const (
 	copyName    = "copy.db"
 	damagedName = "damaged.db" // the last index that was set aside, for whoever wants to look at it
 
-	// markerName is there from before the index is opened until it was scrubbed.
-	// If it is found at a start, the index killed the process: bbolt panics in
-	// goroutines of its own on some damage.
+	// markerName is there from before the index is opened until it was scrubbed or
+	// closed. If it is found at a start, the index killed the process: bbolt panics
+	// in goroutines of its own on some damage. From the opening on it holds the
+	// index's checkpoint, so that what the index knew of the log is not lost with it.
 	markerName = "OPENING"
 
 	dirMode  = 0o700
@@ -33,12 +35,17 @@ func (f indexFiles) path(name string) string { return filepath.Join(f.dir, name)
 
 // openFirst opens the index at a start. Why is not empty if there was one that
 // can't be used; another is then in its place, which has to be brought up to date.
-func (f indexFiles) openFirst() (ix index.Index, why string, err error) {
+// An index that killed the process is set aside only after check was asked about
+// its checkpoint.
+func (f indexFiles) openFirst(check func(index.Checkpoint) error) (ix index.Index, why string, err error) {
 	if err := os.MkdirAll(f.dir, dirMode); err != nil {
 		return nil, "", err
 	}
-	if _, err := os.Stat(f.path(markerName)); err == nil {
+	if text, err := os.ReadFile(f.path(markerName)); err == nil {
 		why = "the process ended while it was being opened"
+		if err := check(markedCheckpoint(text)); err != nil {
+			return nil, why, err // the marker stays: the next start finds the same
+		}
 	} else if ix, err = f.open(); err == nil {
 		return ix, "", nil
 	} else {
@@ -69,11 +76,40 @@ func (f indexFiles) open() (index.Index, error) {
 	if err := os.WriteFile(f.path(markerName), nil, fileMode); err != nil {
 		return nil, err
 	}
-	return f.openDB(f.path(indexName))
+	ix, err := f.openDB(f.path(indexName))
+	if err != nil {
+		f.unmark()
+		return nil, err
+	}
+	c := ix.Checkpoint()
+	if err := os.WriteFile(f.path(markerName), fmt.Appendf(nil, markerForm, c.Position, c.Chain[:]), fileMode); err != nil {
+		return nil, errors.Join(err, f.close(ix))
+	}
+	return ix, nil
 }
 
-// scrubbed says that the index was found whole.
-func (f indexFiles) scrubbed() { _ = os.Remove(f.path(markerName)) } // if it stays, the next start makes the index anew
+const markerForm = "%d %x\n"
+
+// markedCheckpoint reads a marker; it is zero if the index never got open.
+func markedCheckpoint(text []byte) (c index.Checkpoint) {
+	var chain []byte
+	if _, err := fmt.Sscanf(string(text), markerForm, &c.Position, &chain); err != nil || len(chain) != len(c.Chain) {
+		return index.Checkpoint{}
+	}
+	copy(c.Chain[:], chain)
+	return c
+}
+
+// unmark says that the process has survived the index: it was found whole, or
+// it is closed. If the marker stays, the next start makes the index anew.
+func (f indexFiles) unmark() { _ = os.Remove(f.path(markerName)) }
+
+// close closes the index in order.
+func (f indexFiles) close(ix index.Index) error {
+	err := ix.Close()
+	f.unmark()
+	return err
+}
 
 // setAside moves the index away.
 func (f indexFiles) setAside() error {

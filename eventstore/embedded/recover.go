@@ -156,16 +156,13 @@ func (s *Store) openRest(ctx context.Context, cfg Config, openDB func(string) (i
 		return err
 	}
 	files := indexFiles{dir: filepath.Join(cfg.Dir, indexDir), openDB: openDB}
-	ix, why, err := files.openFirst()
+	ix, why, err := files.openFirst(func(c index.Checkpoint) error { return s.checkMarked(c, t) })
 	if err != nil {
 		return fmt.Errorf("cannot open event store: cannot make its index: %w", err)
 	}
-	var cause error // of damage in the index that is open
-	if why == "" {
-		cause, err = s.checkIndex(ctx, ix, t)
-	}
+	cause, err := s.checkIndex(ctx, ix, t) // of damage in the index that is open
 	if err != nil {
-		return errors.Join(err, ix.Close())
+		return errors.Join(err, files.close(ix))
 	}
 	s.index = newIndexer(s, files, ix, cause)
 	if report.Index = why; cause != nil {
@@ -194,26 +191,40 @@ func (s *Store) openRest(ctx context.Context, cfg Config, openDB func(string) (i
 // whole and knows more than the log, or other records, proves that the log was
 // lost or swapped; one that is damaged proves nothing, and the damage says so.
 func (s *Store) checkIndex(ctx context.Context, ix index.Index, t *tail) (damage, err error) {
-	c := ix.Checkpoint()
-	reason := ""
-	if c.Position > t.head {
-		reason = fmt.Sprintf("the log ends at #%d, but its index goes to #%d", t.head, c.Position)
-	} else if c.Position > 0 && uint64(c.Position) >= s.log.First() {
-		chain, err := s.chainAt(t, c.Position)
-		if err != nil {
-			return nil, err
-		}
-		if chain != c.Chain {
-			reason = fmt.Sprintf("the chain at #%d is not the one that the index has", c.Position)
-		}
+	reason, err := s.lost(ix.Checkpoint(), t)
+	if err != nil || reason == "" {
+		return nil, err
 	}
-	if reason == "" {
-		return nil, nil
-	}
-	if err := ix.Scrub(ctx, nil); err != nil {
+	if err := ix.Scrub(ctx, nil); err != nil && ctx.Err() == nil {
 		return err, nil
 	}
 	return nil, s.refuse(t.head, reason, lostHelp)
+}
+
+// checkMarked is checkIndex for an index of which only the checkpoint is left.
+// It had a checksum, so that damage can't have made it up.
+func (s *Store) checkMarked(c index.Checkpoint, t *tail) error {
+	reason, err := s.lost(c, t)
+	if err != nil || reason == "" {
+		return err
+	}
+	return s.refuse(t.head, reason, lostHelp)
+}
+
+// lost returns why an index with this checkpoint was not made from the log as it
+// is; empty if it was.
+func (s *Store) lost(c index.Checkpoint, t *tail) (reason string, err error) {
+	if c.Position > t.head {
+		return fmt.Sprintf("the log ends at #%d, but its index goes to #%d", t.head, c.Position), nil
+	}
+	if c.Position == 0 || uint64(c.Position) < s.log.First() {
+		return "", nil
+	}
+	chain, err := s.chainAt(t, c.Position)
+	if err == nil && chain != c.Chain {
+		reason = fmt.Sprintf("the chain at #%d is not the one that the index has", c.Position)
+	}
+	return reason, err
 }
 
 // start sets the indexer going.
