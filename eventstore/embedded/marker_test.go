@@ -34,7 +34,7 @@ func wantRefused(t *testing.T, cfg Config, openDB func(string) (index.Index, err
 		s, _, err := open(t.Context(), cfg, openDB)
 		var damaged *eventstore.DamageError
 		if !errors.As(err, &damaged) || !strings.Contains(err.Error(), "its index goes to #20") {
-			t.Errorf("start %d with a log that ends at #4: %v", start+1, err)
+			t.Errorf("start %d with a log that lost records: %v", start+1, err)
 		}
 		if err == nil {
 			_ = s.Close()
@@ -121,5 +121,37 @@ func TestAMakingOfTheIndexGoesOn(t *testing.T) {
 	waitReady(t, s)
 	if marked {
 		t.Error("a kill while it is made would throw it away")
+	}
+}
+
+// A last frame that looks torn, but which the index knows, was lost: it stays on
+// disk for whoever can mend it.
+func TestAFrameThatTheIndexKnowsIsNotCut(t *testing.T) {
+	cfg := config(newDir(t))
+	filledStore(t, cfg, 10)
+	if err := os.Remove(filepath.Join(cfg.Dir, logName, "CLEAN")); err != nil {
+		t.Fatal(err)
+	}
+	segments, err := filepath.Glob(filepath.Join(cfg.Dir, logName, "0*", "0*"))
+	if err != nil || len(segments) != 1 {
+		t.Fatal(segments, err)
+	}
+	whole, err := os.ReadFile(segments[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(segments[0], int64(len(whole)-3)); err != nil {
+		t.Fatal(err)
+	}
+	wantRefused(t, cfg, index.Open)
+	if info, err := os.Stat(segments[0]); err != nil || info.Size() != int64(len(whole)-3) {
+		t.Error("the frame was cut off")
+	}
+	if err := os.WriteFile(segments[0], whole, fileMode); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := openStore(t, cfg)
+	if n := len(all(t, s)); n != 20 {
+		t.Errorf("%d records after it was mended, expected 20", n)
 	}
 }

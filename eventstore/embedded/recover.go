@@ -56,12 +56,22 @@ func open(ctx context.Context, cfg Config, openDB func(string) (index.Index, err
 		return nil, Report{}, fmt.Errorf("cannot open event store: %w", err)
 	}
 	var report Report
-	if err := s.openLog(cfg, &report); err != nil {
-		return nil, report, err
-	}
-	err := s.openRest(ctx, cfg, openDB, &report)
+	_, _, err := wal.Open(filepath.Join(cfg.Dir, logName), wal.Options{
+		JournalBytes: cfg.JournalBytes, Check: checkBody, Files: cfg.Files,
+		// Nothing is cut off the log before all that stands beside it agrees.
+		Accept: func(log *wal.Log, rec wal.Recovery) error {
+			s.log = log
+			if err := s.openLog(cfg, rec, &report); err != nil {
+				return err
+			}
+			return s.openRest(ctx, cfg, openDB, &report)
+		},
+	})
 	if err != nil {
-		return nil, report, errors.Join(err, s.log.Abandon())
+		if s.index != nil {
+			s.index.flush()
+		}
+		return nil, report, portDamage(err)
 	}
 	s.start()
 	report.Took = time.Since(began)
@@ -69,25 +79,18 @@ func open(ctx context.Context, cfg Config, openDB func(string) (index.Index, err
 	return s, report, nil
 }
 
-// openLog opens the log and takes its newest journal into memory.
-func (s *Store) openLog(cfg Config, report *Report) error {
-	log, rec, err := wal.Open(filepath.Join(cfg.Dir, logName), wal.Options{
-		JournalBytes: cfg.JournalBytes, Check: checkBody, Files: cfg.Files,
-	})
-	if err != nil {
-		return portDamage(err)
-	}
-	s.log = log
+// openLog takes the log's newest journal into memory.
+func (s *Store) openLog(cfg Config, rec wal.Recovery, report *Report) error {
 	report.Clean, report.Cut, report.Notes = rec.Clean, rec.Cut, rec.Notes
 	t, err := s.readNewest()
-	if err == nil && rec.Clean && string(rec.Meta) != string(t.chain[:]) {
-		err = s.refuse(t.head, "the log was closed in order with another chain than it has", damageHelp)
-	}
-	if err == nil && t.head < cfg.MinHead {
-		err = s.refuse(t.head, fmt.Sprintf("the log ends at #%d, though #%d is known to have been in it", t.head, cfg.MinHead), lostHelp)
-	}
 	if err != nil {
-		return errors.Join(err, log.Abandon())
+		return err
+	}
+	if rec.Clean && string(rec.Meta) != string(t.chain[:]) {
+		return s.refuse(t.head, "the log was closed in order with another chain than it has", damageHelp)
+	}
+	if t.head < cfg.MinHead {
+		return s.refuse(t.head, fmt.Sprintf("the log ends at #%d, though #%d is known to have been in it", t.head, cfg.MinHead), lostHelp)
 	}
 	s.tail.Store(t)
 	report.Head = t.head

@@ -32,6 +32,13 @@ func run(dir string, f *waltest.Faulty, frames int) (acked uint64, err error) {
 		}
 		err = nil // a full disk is taken back
 	}
+	if err == nil {
+		if err = removeOldest(l); errors.Is(err, wal.ErrFull) {
+			if err = wal.AppendFrames(l, 1); err == nil { // the log goes on
+				acked++
+			}
+		}
+	}
 	if n, readErr := wal.Verify(l); readErr != nil || n != before+acked {
 		return acked, fmt.Errorf("readers see %d frames of %d (%w)", n, before+acked, readErr)
 	}
@@ -41,6 +48,15 @@ func run(dir string, f *waltest.Faulty, frames int) (acked uint64, err error) {
 		}
 	}
 	return acked, errors.Join(err, l.Close(nil))
+}
+
+// removeOldest removes the oldest journal unless it is the only one.
+func removeOldest(l *wal.Log) error {
+	oldest := l.Journals()[0]
+	if !oldest.Sealed {
+		return nil
+	}
+	return l.Remove(oldest.Next - 1)
 }
 
 // Each step of a run over several journals fails once, in each way. After that
@@ -111,6 +127,32 @@ func TestAFullDiskIsTakenBack(t *testing.T) {
 	}
 	if n, err := wal.Verify(l); n != 4 || err != nil {
 		t.Errorf("%d frames, %v; expected 4", n, err)
+	}
+	if err := l.Close(nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAFullDiskDuringRemoveIsTakenBack(t *testing.T) {
+	f := &waltest.Faulty{Err: unix.ENOSPC}
+	opts := wal.Small
+	opts.Files = f
+	l, _, err := wal.Open(filepath.Join(t.TempDir(), "log"), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := wal.AppendFrames(l, 9); err != nil {
+		t.Fatal(err)
+	}
+	f.At = f.Steps + 1
+	if err := removeOldest(l); !errors.Is(err, wal.ErrFull) || f.Failed != "write HORIZON.tmp" {
+		t.Fatalf("%s failed with %v, expected a full disk", f.Failed, err)
+	}
+	if err := errors.Join(wal.AppendFrames(l, 1), removeOldest(l)); err != nil {
+		t.Error(err)
+	}
+	if n, err := wal.Verify(l); n != 10 || err != nil || l.First() == 1 {
+		t.Errorf("%d frames from %d, %v", n, l.First(), err)
 	}
 	if err := l.Close(nil); err != nil {
 		t.Error(err)

@@ -1,39 +1,83 @@
 package wal
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
 )
 
-// A frame, as it stands in a segment; numbers are big-endian:
+// A segment begins with an entry that is on disk before the journal has its
+// name; frames follow. Each entry begins with its length as a uvarint, which is
+// tidwall/wal's own framing. Numbers are big-endian.
 //
-//	uvarint   length of what follows (tidwall/wal's own framing)
-//	0   4     magic "HWF1"
-//	4   4     length of the body in bytes
-//	8   8     frame number, from 1, dense
-//	16  8     position of its first record
-//	24  4     count of its records
-//	28  32    chain before its first record
-//	60  4     CRC-32C of bytes 0 to 59 and of the body
-//	64  n     body
+// The first entry:
+//
+//	0   4     magic "HWJ1"
+//	4   8     the journal's mark, random
+//	12  4     CRC-32C of bytes 0 to 11
+//
+// A frame:
+//
+//	0   4     length of the body in bytes
+//	4   8     the journal's mark: who writes into a body can't make it look like a frame
+//	12  8     frame number, from 1, dense
+//	20  8     position of its first record
+//	28  4     count of its records
+//	32  32    chain before its first record
+//	64  4     CRC-32C of bytes 0 to 63 and of the body
+//	68  n     body
 const (
 	// HeaderSize is the room that [Log.Append] wants before the body.
-	HeaderSize = 64
+	HeaderSize = 68
 	// MaxFrame bounds a frame, header included, in bytes.
 	MaxFrame = 8 << 20
 
-	frameMagic = "HWF1"
-	atLength   = 4
-	atNumber   = 8
-	atFirst    = 16
-	atCount    = 24
-	atChain    = 28
-	atSum      = 60
-	maxPrefix  = 4 // bytes of the uvarint of MaxFrame
+	atLength  = 0
+	atMark    = 4
+	atNumber  = 12
+	atFirst   = 20
+	atCount   = 28
+	atChain   = 32
+	atSum     = 64
+	maxPrefix = 4 // bytes of the uvarint of MaxFrame
+
+	beginMagic = "HWJ1"
+	beginSize  = len(beginMagic) + markSize + 4
+	beginBytes = 1 + beginSize // with its prefix
+	markSize   = 8
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// mark is what all frames of a journal have in common, and nobody else knows.
+type mark [markSize]byte
+
+func newMark() (m mark) {
+	_, _ = rand.Read(m[:]) // it never fails
+	return m
+}
+
+// begin returns the first entry of the journal with mark m.
+func (m mark) begin() []byte {
+	b := append([]byte(beginMagic), m[:]...)
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+// parseBegin reads the entry at the beginning of a segment.
+func parseBegin(data []byte) (m mark, err error) {
+	switch {
+	case len(data) < beginBytes:
+		return m, errShort
+	case data[0] != byte(beginSize) || string(data[1:1+len(beginMagic)]) != beginMagic:
+		return m, errBegin
+	}
+	copy(m[:], data[1+len(beginMagic):])
+	if string(m.begin()) != string(data[1:beginBytes]) {
+		return m, errSum
+	}
+	return m, nil
+}
 
 // Header is what the caller says of a frame.
 type Header struct {
@@ -47,14 +91,16 @@ type Frame struct {
 	Header
 	Number uint64 // 1, 2, 3, … in the whole log
 	Body   []byte
+
+	mark mark
 }
 
 // Next returns the position after the frame's last record.
 func (f Frame) Next() uint64 { return f.First + uint64(f.Count) }
 
 // seal fills in the header of frame, whose body stands behind it already.
-func (h Header) seal(frame []byte, number uint64) {
-	copy(frame, frameMagic)
+func (h Header) seal(frame []byte, m mark, number uint64) {
+	copy(frame[atMark:], m[:])
 	binary.BigEndian.PutUint32(frame[atLength:], uint32(len(frame)-HeaderSize))
 	binary.BigEndian.PutUint64(frame[atNumber:], number)
 	binary.BigEndian.PutUint64(frame[atFirst:], h.First)
@@ -71,7 +117,8 @@ func checksum(frame []byte) uint32 {
 var (
 	errShort  = errors.New("the frame is cut short")
 	errLength = errors.New("a length is not one that was written")
-	errMagic  = errors.New("there is no frame")
+	errBegin  = errors.New("there is no beginning of a journal of this version")
+	errMark   = errors.New("the frame is of another journal")
 	errSum    = errors.New("the checksum is wrong")
 	errOrder  = errors.New("frame number or position do not follow the frame before")
 )
@@ -94,8 +141,6 @@ func parse(data []byte) (Frame, int, error) {
 
 func parseFrame(frame []byte) (Frame, error) {
 	switch {
-	case string(frame[:len(frameMagic)]) != frameMagic:
-		return Frame{}, errMagic
 	case binary.BigEndian.Uint32(frame[atLength:]) != uint32(len(frame)-HeaderSize):
 		return Frame{}, errLength
 	case binary.BigEndian.Uint32(frame[atSum:]) != checksum(frame):
@@ -109,6 +154,7 @@ func parseFrame(frame []byte) (Frame, error) {
 		},
 		Body: frame[HeaderSize:],
 	}
+	copy(f.mark[:], frame[atMark:])
 	copy(f.Chain[:], frame[atChain:])
 	return f, nil
 }

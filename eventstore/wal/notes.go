@@ -27,7 +27,7 @@ const (
 	horizonMagic = "HWH1"
 	sealMagic    = "HWS1"
 
-	markBytes = 64 << 10 // how far marks stand apart, at least
+	wayBytes = 64 << 10 // how far waypoints stand apart, at least
 )
 
 func (l *Log) writeNote(path, magic string, payload []byte) error {
@@ -60,8 +60,8 @@ func readNote(path, magic string) (payload []byte, ok bool, err error) {
 	return data[len(magic):n], true, nil
 }
 
-// mark says where in its journal the frame with a position begins.
-type mark struct {
+// waypoint says where in its journal the frame with a position begins.
+type waypoint struct {
 	place
 	offset int64
 }
@@ -78,8 +78,9 @@ type Journal struct {
 	Meta       []byte   // what the caller gave to Roll; of a sealed one only
 	Sealed     bool
 
-	dir   string
-	marks []mark // ascending; the first at offset 0 unless it is empty
+	dir  string
+	mark mark       // of its frames; of the current one only
+	ways []waypoint // ascending; the first is its first frame
 }
 
 // Folder returns the journal's folder, for a copy of a sealed one.
@@ -91,8 +92,8 @@ func (j Journal) end() place { return place{j.Frame + j.Frames, j.Next} }
 
 // add takes a frame of size bytes, prefix included, that stands at its end.
 func (j *Journal) add(f Frame, size int) {
-	if len(j.marks) == 0 || j.Bytes-j.marks[len(j.marks)-1].offset >= markBytes {
-		j.marks = append(j.marks, mark{place{f.Number, f.First}, j.Bytes})
+	if len(j.ways) == 0 || j.Bytes-j.ways[len(j.ways)-1].offset >= wayBytes {
+		j.ways = append(j.ways, waypoint{place{f.Number, f.First}, j.Bytes})
 	}
 	if j.Frames == 0 {
 		j.Chain = f.Chain
@@ -111,8 +112,8 @@ func (j Journal) encodeSeal() []byte {
 	b = append(b, j.ChainAfter[:]...)
 	b = binary.AppendUvarint(b, uint64(len(j.Meta)))
 	b = append(b, j.Meta...)
-	b = binary.AppendUvarint(b, uint64(len(j.marks)))
-	for _, m := range j.marks {
+	b = binary.AppendUvarint(b, uint64(len(j.ways)))
+	for _, m := range j.ways {
 		for _, n := range []uint64{m.number, m.first, uint64(m.offset)} {
 			b = binary.AppendUvarint(b, n)
 		}
@@ -133,7 +134,7 @@ func decodeSeal(dir string, payload []byte) (Journal, error) {
 	j.Meta = d.bytes(d.uvarint())
 	n := d.uvarint()
 	for i := uint64(0); i < n && !d.bad; i++ {
-		j.marks = append(j.marks, mark{place{d.uvarint(), d.uvarint()}, int64(d.uvarint())})
+		j.ways = append(j.ways, waypoint{place{d.uvarint(), d.uvarint()}, int64(d.uvarint())})
 	}
 	if d.bad || len(d.b) > 0 {
 		return Journal{}, &DamageError{File: filepath.Join(dir, sealName), Reason: "it is not a seal of this version"}

@@ -40,14 +40,14 @@ func (v *view) first() uint64 {
 	return v.current.First
 }
 
-// find returns the journal with the record at position, and the mark before it.
+// find returns the journal with the record at position, and the waypoint before it.
 func (v *view) find(position uint64) (*Journal, int) {
 	j := &v.current
 	if position < j.First {
 		i := sort.Search(len(v.sealed), func(i int) bool { return v.sealed[i].Next > position })
 		j = v.sealed[i]
 	}
-	return j, sort.Search(len(j.marks), func(i int) bool { return j.marks[i].first > position }) - 1
+	return j, sort.Search(len(j.ways), func(i int) bool { return j.ways[i].first > position }) - 1
 }
 
 func (v *view) has(position uint64) bool {
@@ -62,10 +62,10 @@ func (l *Log) BlockStart(position uint64) (start uint64, ok bool) {
 		return 0, false
 	}
 	j, i := v.find(position)
-	return j.marks[i].first, true
+	return j.ways[i].first, true
 }
 
-// Block reads the frames around the record at position: those from the mark
+// Block reads the frames around the record at position: those from the waypoint
 // before to the next one, some 64 KB and at least one frame. It returns none at
 // the end of the log. Every checksum is verified, the chain is not. Errors:
 // [ErrRemoved], *[DamageError].
@@ -108,11 +108,11 @@ func (l *Log) Frames(position uint64) iter.Seq2[Frame, error] {
 	}
 }
 
-// read returns the frames of the block that begins at mark i.
+// read returns the frames of the block that begins at waypoint i.
 func (j *Journal) read(i int) ([]Frame, error) {
-	begin, end, stop := j.marks[i], j.Bytes, j.end()
-	if i+1 < len(j.marks) {
-		end, stop = j.marks[i+1].offset, j.marks[i+1].place
+	begin, end, stop := j.ways[i], j.Bytes, j.end()
+	if i+1 < len(j.ways) {
+		end, stop = j.ways[i+1].offset, j.ways[i+1].place
 	}
 	data, err := readRange(j.segment(), begin.offset, end)
 	if err != nil {

@@ -47,6 +47,10 @@ func (l *Log) recover(rec *Recovery) error {
 			return err
 		}
 	}
+	l.publish()
+	if err := l.accept(l, *rec); err != nil {
+		return err
+	}
 	for _, name := range rec.leftovers {
 		if err := l.files.Remove(name); err != nil {
 			return err
@@ -82,14 +86,14 @@ func (l *Log) settle(rec *Recovery, onDisk, torn bool) error {
 	return err
 }
 
-// rewriteLast writes the bytes since the last mark over themselves. A failed
+// rewriteLast writes the bytes since the last waypoint over themselves. A failed
 // sync leaves pages that are marked clean but never reached the disk; they can
 // belong to the last frame only, and it is about to be believed.
 func (l *Log) rewriteLast() error {
 	if l.current.Frames == 0 {
 		return nil
 	}
-	from := l.current.marks[len(l.current.marks)-1].offset
+	from := l.current.ways[len(l.current.ways)-1].offset
 	data, err := readRange(l.current.segment(), from, l.current.Bytes)
 	if err != nil {
 		return err
@@ -243,10 +247,19 @@ func (l *Log) scan(clean bool, rec *Recovery) (torn bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if l.current.mark, err = parseBegin(data); err != nil { // it was durable before the journal had its name
+		return false, &DamageError{
+			File: l.current.segment(), Frame: l.current.Frame - 1, Position: l.current.First - 1, Reason: err.Error(),
+		}
+	}
+	data = data[beginBytes:]
 	chain := l.current.Chain
 	for len(data) > 0 {
 		p := l.current.end()
 		f, n, err := parse(data)
+		if err == nil && f.mark != l.current.mark {
+			err = errMark
+		}
 		if err == nil && !p.holds(f) {
 			err = errOrder
 		}
@@ -259,7 +272,7 @@ func (l *Log) scan(clean bool, rec *Recovery) (torn bool, err error) {
 			continue
 		}
 		reason := err.Error()
-		if why := damage(data, p, l.check); why != "" {
+		if why := damage(data, l.current.mark, p, l.check); why != "" {
 			reason += ", " + why
 		} else if clean {
 			reason += ", and the log was closed in order"

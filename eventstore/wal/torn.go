@@ -19,27 +19,27 @@ func (p *place) pass(f Frame) { p.number, p.first = f.Number+1, f.Next() }
 // A crash can tear only the last frame, for each was synced before the next was
 // written. So a good frame further on is proof of damage. So is a tail that one
 // flipped bit makes whole: chance does not do that to a torn frame.
-func damage(tail []byte, p place, check func(Frame) error) string {
-	if goodFrameIn(tail, p) {
+func damage(tail []byte, m mark, p place, check func(Frame) error) string {
+	if goodFrameIn(tail, m, p) {
 		return "there is a good frame after a bad one"
 	}
-	whole := func(f Frame) bool { return p.holds(f) && check(f) == nil }
+	whole := func(f Frame) bool { return f.mark == m && p.holds(f) && check(f) == nil }
 	if oneBitFromWhole(tail, whole) {
 		return "one bit of the last frame is flipped"
 	}
 	return ""
 }
 
-// goodFrameIn reports whether a frame that could stand at p or later is
-// anywhere in tail, its uvarint prefix aside.
-func goodFrameIn(tail []byte, p place) bool {
-	for at := 0; ; at++ {
-		i := bytes.Index(tail[at:], []byte(frameMagic))
-		if i < 0 || len(tail)-at-i < HeaderSize {
+// goodFrameIn reports whether a frame of this journal that could stand at p or
+// later is anywhere in tail, its uvarint prefix aside.
+func goodFrameIn(tail []byte, m mark, p place) bool {
+	for at := atMark; at < len(tail); at++ {
+		i := bytes.Index(tail[at:], m[:])
+		if i < 0 || len(tail)-at-i < HeaderSize-atMark {
 			return false
 		}
 		at += i
-		rest := tail[at:]
+		rest := tail[at-atMark:]
 		size := uint64(HeaderSize) + uint64(binary.BigEndian.Uint32(rest[atLength:]))
 		if size > MaxFrame || size > uint64(len(rest)) ||
 			binary.BigEndian.Uint64(rest[atNumber:]) < p.number ||
@@ -50,6 +50,7 @@ func goodFrameIn(tail []byte, p place) bool {
 			return true
 		}
 	}
+	return false
 }
 
 // oneBitFromWhole reports whether flipping one bit of tail makes its first frame
@@ -63,7 +64,7 @@ func oneBitFromWhole(tail []byte, whole func(Frame) bool) bool {
 		f, _, err := parse(data)
 		return err == nil && whole(f)
 	}
-	for bit := range 8 * min(len(data), maxPrefix+atNumber) {
+	for bit := range 8 * min(len(data), maxPrefix+atMark) {
 		if try(bit) {
 			return true
 		}

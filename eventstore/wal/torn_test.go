@@ -114,6 +114,50 @@ func TestLastFrameTornAtEachByte(t *testing.T) {
 	}
 }
 
+// Whoever writes into a body knows the format, but not the journal's mark.
+func TestAForgedFrameInABodyIsNoProofOfDamage(t *testing.T) {
+	forged := append(make([]byte, HeaderSize), "forged"...)
+	Header{First: 1000, Count: 1}.seal(forged, newMark(), 1000)
+	dir := filepath.Join(t.TempDir(), "log")
+	l, _, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame := append(make([]byte, HeaderSize), "output"...)
+	frame = append(append(frame, forged...), "and more of it"...)
+	for p := uint64(1); p <= 2; p++ {
+		if err := l.Append(Header{First: p, Count: 1}, frame); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := l.Current().segment()
+	size := l.Current().Bytes
+	if err := l.Abandon(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, size-5); err != nil {
+		t.Fatal(err)
+	}
+	again, rec := mustOpen(t, dir, Options{})
+	if again.LastFrame() != 1 || rec.Cut == 0 {
+		t.Errorf("%d frames, %+v", again.LastFrame(), rec)
+	}
+}
+
+// A journal is complete before it has its name, so one without a beginning lost it.
+func TestASegmentThatWasEmptiedIsNoticed(t *testing.T) {
+	dir := filled(t, 4, Options{})
+	for size := range beginBytes {
+		if err := os.Truncate(filepath.Join(dir, "00000000000000000001", segmentName), int64(beginBytes-1-size)); err != nil {
+			t.Fatal(err)
+		}
+		var damaged *DamageError
+		if _, _, err := Open(dir, Options{}); !errors.As(err, &damaged) {
+			t.Errorf("cut to %d bytes: %v", beginBytes-1-size, err)
+		}
+	}
+}
+
 func TestACleanEndIsNotTorn(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "log")
 	l, _, err := Open(dir, small)

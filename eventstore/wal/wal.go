@@ -38,6 +38,11 @@ type Options struct {
 	JournalBytes int64             // 0 means DefaultJournalBytes
 	Check        func(Frame) error // whether a frame's body is one the caller could have written; nil: any is
 	Files        Files             // nil means Disk
+
+	// Accept is called when all was found sound and before anything is changed on
+	// disk; a torn frame is still there. The log can be read, it can't be kept. An
+	// error is Open's answer. Nil accepts any.
+	Accept func(*Log, Recovery) error
 }
 
 // ErrClosed is the answer of a log that was closed.
@@ -66,6 +71,8 @@ type Log struct {
 	files Files
 	check func(Frame) error
 	limit int64
+
+	accept func(*Log, Recovery) error
 
 	view atomic.Pointer[view] // what is durable
 
@@ -99,12 +106,15 @@ type Recovery struct {
 // whole newest journal and cuts off a last frame that a crash has torn. Anything
 // else that is not as it was written is a *[DamageError], and nothing is changed.
 func Open(dir string, opts Options) (*Log, Recovery, error) {
-	l := &Log{dir: dir, files: opts.Files, check: opts.Check, limit: opts.JournalBytes}
+	l := &Log{dir: dir, files: opts.Files, check: opts.Check, limit: opts.JournalBytes, accept: opts.Accept}
 	if l.files == nil {
 		l.files = Disk{}
 	}
 	if l.check == nil {
 		l.check = func(Frame) error { return nil }
+	}
+	if l.accept == nil {
+		l.accept = func(*Log, Recovery) error { return nil }
 	}
 	if l.limit <= 0 {
 		l.limit = DefaultJournalBytes
@@ -139,111 +149,6 @@ func (l *Log) publish() {
 	l.view.Store(&view{l.sealed, l.current})
 }
 
-// Append writes one frame and returns when it is durable. Its body stands in
-// frame behind HeaderSize bytes that Append fills in; h.First must be the
-// position after the last record. Errors: [ErrClosed], [ErrFull], *[FailedError].
-func (l *Log) Append(h Header, frame []byte) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.err != nil {
-		return l.err
-	}
-	if h.First != l.current.Next || h.Count == 0 || len(frame) < HeaderSize || len(frame) > MaxFrame {
-		return fmt.Errorf("cannot append frame of %d bytes with %d records from %d: the log ends before %d, a frame may have %d bytes",
-			len(frame), h.Count, h.First, l.current.Next, MaxFrame)
-	}
-	if err := l.begin(); err != nil {
-		return err
-	}
-	number := l.current.end().number
-	h.seal(frame, number)
-	if err := l.segment.Write(frame); err != nil {
-		return l.takeBack(err)
-	}
-	// From here to the end of Sync a crash leaves the frame whole, torn or absent.
-	if err := l.segment.Sync(); err != nil {
-		return l.fail("sync the log", err)
-	}
-	l.current.add(Frame{Header: h, Number: number}, prefixLen(uint64(len(frame)))+len(frame))
-	l.publish()
-	return nil
-}
-
-// begin does what must be on disk before a frame is: CLEAN gone, a journal there.
-func (l *Log) begin() error {
-	if l.clean {
-		if err := l.files.Remove(filepath.Join(l.dir, cleanName)); err != nil {
-			return l.fail("remove "+cleanName, err)
-		}
-		if err := l.syncDir(l.dir); err != nil {
-			return l.fail("sync the log's folder", err)
-		}
-		l.clean = false
-	}
-	if l.segment != nil {
-		return nil
-	}
-	if err := l.create(); err != nil {
-		if !full(err) {
-			return l.fail("begin a journal", err)
-		}
-		return fmt.Errorf("%w: %w", ErrFull, err)
-	}
-	if err := l.syncDir(l.dir); err != nil {
-		return l.fail("sync the log's folder", err)
-	}
-	return nil
-}
-
-// create puts the current journal on disk. It is complete, and durable, before
-// it gets its name, so that a journal without a segment is one that was lost.
-func (l *Log) create() error {
-	temp := l.current.dir + newSuffix
-	if err := l.files.Remove(temp); err != nil { // of a try that found the disk full
-		return err
-	}
-	if err := l.files.Mkdir(temp); err != nil {
-		return err
-	}
-	segment, err := l.files.Segment(temp)
-	if err != nil {
-		return err
-	}
-	if err = segment.Sync(); err != nil {
-		err = finalError{err}
-	} else {
-		err = l.syncDir(temp)
-	}
-	if err == nil {
-		err = l.files.Rename(temp, l.current.dir)
-	}
-	if err != nil {
-		return errors.Join(err, segment.Close())
-	}
-	l.segment = segment
-	return nil
-}
-
-// takeBack ends a failed write. On a full disk the segment is cut to what is
-// durable and opened again, the same way as after a crash.
-func (l *Log) takeBack(cause error) error {
-	if !full(cause) {
-		return l.fail("write to the log", cause)
-	}
-	err := l.segment.Close()
-	l.segment = nil
-	if err == nil {
-		err = l.files.Truncate(l.current.segment(), l.current.Bytes)
-	}
-	if err == nil {
-		l.segment, err = l.files.Segment(l.current.dir)
-	}
-	if err != nil {
-		return l.fail("take back what did not fit on the disk", err)
-	}
-	return fmt.Errorf("%w: %w", ErrFull, cause)
-}
-
 func (l *Log) fail(step string, err error) error {
 	l.err = &FailedError{step, err}
 	return l.err
@@ -267,6 +172,9 @@ func (l *Log) Roll(after [32]byte, meta []byte) error {
 	}
 	if l.current.Frames == 0 {
 		return nil
+	}
+	if err := l.unclean(); err != nil {
+		return err
 	}
 	j := l.current
 	j.ChainAfter, j.Meta, j.Sealed = after, meta, true
@@ -294,13 +202,13 @@ func (l *Log) push(j Journal) {
 
 func (l *Log) journalAt(p place, chain [32]byte) Journal {
 	return Journal{
-		Frame: p.number, First: p.first, Next: p.first, Chain: chain,
+		Frame: p.number, First: p.first, Next: p.first, Chain: chain, Bytes: int64(beginBytes),
 		dir: filepath.Join(l.dir, fmt.Sprintf("%020d", p.number)),
 	}
 }
 
 // Remove deletes the sealed journals that hold no record above position through.
-// Readers of their records get [ErrRemoved] from now on.
+// Readers of their records get [ErrRemoved] from now on. Errors as for Append.
 func (l *Log) Remove(through uint64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -324,6 +232,9 @@ func (l *Log) Remove(through uint64) error {
 	b = append(b, first.Chain[:]...)
 	// A crash after this note leaves journals below the horizon; Open removes them.
 	if err := l.writeNote(filepath.Join(l.dir, horizonName), horizonMagic, b); err != nil {
+		if full(err) {
+			return fmt.Errorf("%w: %w", ErrFull, err)
+		}
 		return l.fail("note where the log begins", err)
 	}
 	l.sealed = append([]*Journal(nil), l.sealed[n:]...)

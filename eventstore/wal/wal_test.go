@@ -56,7 +56,7 @@ func appendFrames(l *Log, n int) error {
 	return nil
 }
 
-// verify reads the whole log by Frames and returns how many frames it has.
+// verify reads the whole log by Frames and returns the number of the last one.
 func verify(l *Log) (n uint64, err error) {
 	next := l.First()
 	for f, err := range l.Frames(l.First()) {
@@ -70,7 +70,7 @@ func verify(l *Log) (n uint64, err error) {
 			return n, err
 		}
 		next = f.Next()
-		n++
+		n = f.Number
 	}
 	if next != l.Next() {
 		return n, fmt.Errorf("the frames end before %d, the log before %d", next, l.Next())
@@ -114,11 +114,14 @@ func filled(t *testing.T, n int, opts Options) string {
 // These bytes can never change: they are in every data folder.
 func TestFrameIsFixed(t *testing.T) {
 	frame := append(make([]byte, HeaderSize), "body"...)
-	Header{First: 0x0102030405060708, Count: 3, Chain: [32]byte{0: 0xaa, 31: 0xbb}}.seal(frame, 0x1112131415161718)
-	const want = "48574631" + "00000004" + "1112131415161718" + "0102030405060708" + "00000003" +
-		"aa000000000000000000000000000000000000000000000000000000000000bb" + "c2622a36" + "626f6479"
+	Header{First: 0x0102030405060708, Count: 3, Chain: [32]byte{0: 0xaa, 31: 0xbb}}.seal(frame, mark{0x21, 7: 0x28}, 0x1112131415161718)
+	const want = "00000004" + "2100000000000028" + "1112131415161718" + "0102030405060708" + "00000003" +
+		"aa000000000000000000000000000000000000000000000000000000000000bb" + "d53f641e" + "626f6479"
 	if got := hex.EncodeToString(frame); got != want {
 		t.Errorf("frame\n got %s\nwant %s", got, want)
+	}
+	if got := hex.EncodeToString(mark{0x21, 7: 0x28}.begin()); got != "48574a31"+"2100000000000028"+"681513a9" {
+		t.Errorf("the beginning of a journal is %s", got)
 	}
 }
 
@@ -149,7 +152,28 @@ func TestAppendsComeBack(t *testing.T) {
 	}
 }
 
-func TestBlocksBeginAtMarks(t *testing.T) {
+// A kill between the seal and the frame after it, first thing after a clean end.
+func TestARollAfterACleanEnd(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "log")
+	for range 2 {
+		l, _, err := Open(dir, small)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(appendFrames(l, 1), l.Close(nil)); err != nil {
+			t.Fatal(err)
+		}
+		if l, _, err = Open(dir, small); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(l.Roll(chainAt(l.Next()), nil), l.Abandon()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustOpen(t, dir, small)
+}
+
+func TestBlocksBeginAtWaypoints(t *testing.T) {
 	l, _ := mustOpen(t, filepath.Join(t.TempDir(), "log"), Options{})
 	const frames, size = 40, 10_000
 	for p := uint64(1); p <= frames; p++ {
@@ -246,11 +270,45 @@ func TestASecondProcessIsRefused(t *testing.T) {
 	}
 }
 
+// A log that is refused is left as it was, with its torn frame: what refuses it
+// may know of that frame.
+func TestARefusedLogIsNotCut(t *testing.T) {
+	dir := filled(t, 4, Options{})
+	path := filepath.Join(dir, "00000000000000000001", segmentName)
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, info.Size()-3); err != nil {
+		t.Fatal(err)
+	}
+	known := errors.New("frame 4 is known")
+	opts := Options{Check: checkBody, Accept: func(l *Log, rec Recovery) error {
+		if n, err := verify(l); n != 3 || err != nil || rec.Cut == 0 {
+			t.Errorf("asked with %d frames, %v, %+v", n, err, rec)
+		}
+		return known
+	}}
+	for range 2 {
+		if _, _, err := Open(dir, opts); !errors.Is(err, known) {
+			t.Error(err)
+		}
+	}
+	if now, err := os.Stat(path); err != nil || now.Size() != info.Size()-3 {
+		t.Error("the torn frame of a refused log is cut off")
+	}
+	opts.Accept = nil
+	l, rec := mustOpen(t, dir, opts)
+	if n, err := verify(l); n != 3 || err != nil || rec.Cut == 0 {
+		t.Errorf("accepted: %d frames, %v, %+v", n, err, rec)
+	}
+}
+
 // The slow way to find what flippedBit finds: try every bit.
 func TestFlippedBitAgreesWithTryingEach(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	frame := append(make([]byte, HeaderSize), body(5)...)
-	Header{First: 1, Count: 1}.seal(frame, 1)
+	Header{First: 1, Count: 1}.seal(frame, mark{7}, 1)
 	entry := append(binary.AppendUvarint(nil, uint64(len(frame))), frame...)
 	whole := func(f Frame) bool { return f.Number == 1 && f.First == 1 }
 	for bit := range 8 * len(entry) {

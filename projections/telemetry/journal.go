@@ -238,7 +238,11 @@ func (j *journal) roll() error {
 		if bytes <= j.MaxBytes && spanOf(one).time >= oldest {
 			return nil
 		}
-		if err := j.log.Remove(one.Next - 1); err != nil {
+		err := j.log.Remove(one.Next - 1)
+		if errors.Is(err, wal.ErrFull) {
+			return nil // the next roll tries again
+		}
+		if err != nil {
 			return fmt.Errorf("cannot remove old telemetry: %w", err)
 		}
 		bytes -= one.Bytes

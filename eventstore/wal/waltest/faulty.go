@@ -110,7 +110,7 @@ func (s segment) Write(frame []byte) error {
 
 // half appends half of the frame behind tidwall/wal's back, without its prefix.
 func (s segment) half(frame []byte) error {
-	names, err := filepath.Glob(filepath.Join(s.dir, "0*"))
+	names, err := filepath.Glob(s.dir + "*/0*") // a new journal has another name at first
 	if err != nil || len(names) != 1 {
 		return fmt.Errorf("segments in %s: %v, %w", s.dir, names, err)
 	}
