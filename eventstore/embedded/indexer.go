@@ -313,7 +313,7 @@ func (x *indexer) catchUp(ctx context.Context, ix index.Index) error {
 	}
 	chain := eventstore.Chain{Hash: from.Chain, Position: from.Position}
 	m := newRunMaker(ix)
-	to := from
+	to, last := from, int64(0) // last is a time
 	for w, err := range x.store.log.Frames(uint64(from.Position) + 1) {
 		if err == nil {
 			err = ctx.Err()
@@ -325,14 +325,15 @@ func (x *indexer) catchUp(ctx context.Context, ix index.Index) error {
 		if err != nil {
 			return x.store.damage(w, err)
 		}
-		if f.first != chain.Position+1 || f.chain != chain.Hash {
+		if from.Position > 0 && to == from && (f.first != chain.Position+1 || f.chain != chain.Hash) {
 			return fmt.Errorf("the chain at #%d is not the one that the index has", from.Position)
 		}
+		if err := f.follows(&chain, last); err != nil {
+			return x.store.damage(w, err)
+		}
+		last = f.records[len(f.records)-1].Time
 		if err := m.take(f); err != nil {
 			return err
-		}
-		for i := range f.records {
-			chain.AddRecord(&f.records[i])
 		}
 		to = index.Checkpoint{Position: f.last(), Chain: chain.Hash, Frame: f.number}
 		if m.events >= indexBatch {
