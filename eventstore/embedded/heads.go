@@ -8,8 +8,8 @@ import (
 	"github.com/hodei-jobs/hodei/eventstore"
 )
 
-// generationSize is how many streams a generation takes before the next one
-// begins, if the index has caught up.
+// generationSize is how many streams, or appends, a generation takes before the
+// next one begins, if the index has caught up.
 const generationSize = 1 << 16
 
 // span is consecutive records of one stream.
@@ -135,7 +135,8 @@ func (h *heads) putID(id eventstore.EventID, p eventstore.Position) {
 func (h *heads) turn(written, indexed eventstore.Position) {
 	g := h.generations.Load()
 	g.newer.last = written
-	if g.newer.size < generationSize || g.older.last > indexed {
+	small := g.newer.size < generationSize && len(h.ids[0]) < generationSize
+	if small || g.older.last > indexed {
 		return
 	}
 	h.generations.Store(&generations{new(generation), g.newer})
