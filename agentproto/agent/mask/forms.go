@@ -25,6 +25,8 @@ type forms struct {
 	exact  [][]byte
 	loose  [][]byte // without white space, to be found in the unspaced view
 	unused []string // kinds of forms that were too short
+
+	secret []byte // whose forms they are
 }
 
 func (f *forms) empty() bool { return len(f.exact)+len(f.loose) == 0 }
@@ -38,6 +40,7 @@ func (f *forms) merge(more forms) {
 func (f *forms) add(kind string, all ...[]byte) {
 	for _, form := range all {
 		switch form = bytes.Trim(form, white); {
+		case bytes.Equal(form, f.secret): // sought already
 		case len(form) >= minDerived:
 			f.exact = append(f.exact, pieces(form)...)
 		case !slices.Contains(f.unused, kind):
@@ -79,11 +82,10 @@ func pieces(form []byte) [][]byte {
 
 // formsOf are all forms of a secret, which is trimmed.
 func formsOf(secret []byte) forms {
-	var f forms
-	f.exact = pieces(bytes.Clone(secret))
+	f := forms{exact: pieces(bytes.Clone(secret)), secret: secret}
 	texts := [][]byte{secret}
 	if lines := linesOf(secret); len(lines) > 1 {
-		texts = f.addLines(secret, lines)
+		texts = f.addLines(lines)
 	}
 	for _, text := range texts {
 		f.addWrapped("base64", base64Forms(text)...)
@@ -100,12 +102,12 @@ func formsOf(secret []byte) forms {
 // addLines adds how a secret of several lines is printed otherwise than it is: on
 // one line, with other line ends, wrapped, and line by line. It returns the
 // secret as it is and with either line end.
-func (f *forms) addLines(secret []byte, lines [][]byte) [][]byte {
+func (f *forms) addLines(lines [][]byte) [][]byte {
 	join := func(with string) []byte { return bytes.Join(lines, []byte(with)) }
 	unix, dos := join("\n"), join("\r\n")
 	f.add("several lines", unix, dos)
 	f.add("one line", join(" "), join(`\n`), join(`\r\n`), join(""), bytes.Join(bytes.FieldsFunc(unix, isWhiteRune), []byte(" ")))
-	if unspaced := withoutWhite(secret); len(unspaced) >= minDerived {
+	if unspaced := withoutWhite(f.secret); len(unspaced) >= minDerived {
 		f.addLoose(unspaced)
 	}
 	for _, line := range lines {
@@ -113,7 +115,7 @@ func (f *forms) addLines(secret []byte, lines [][]byte) [][]byte {
 			f.exact = append(f.exact, pieces(bytes.Clone(line))...)
 		}
 	}
-	return insert([][]byte{secret}, [][]byte{unix, dos})
+	return insert([][]byte{f.secret}, [][]byte{unix, dos})
 }
 
 // linesOf splits at line ends, which are "\n" with any number of "\r" before it.

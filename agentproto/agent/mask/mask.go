@@ -25,7 +25,7 @@
 // A match may skip 4,096 bytes. What all matches of all views cover is replaced
 // by "***", once for covers that overlap. The result doesn't depend on how the
 // stream was cut into writes. A byte is held back only while it may belong to a
-// secret that goes on, be it for as long as the stream is quiet: at most 5,119
+// secret that goes on, be it for as long as the stream is quiet: at most 4,351
 // bytes.
 //
 // What remains of a secret: of base64 up to 4 bits at either end, which share a

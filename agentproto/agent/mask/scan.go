@@ -10,8 +10,9 @@ import (
 
 const (
 	// maxForm is how many bytes a form has at most; of longer ones the pieces are
-	// sought. With maxSkipped it bounds what is held back.
-	maxForm = 1024
+	// sought. With maxSkipped it bounds what is held back, and it bounds the work
+	// for text that all but matches everywhere.
+	maxForm = 256
 	// maxSkipped is how many bytes a match skips at most: white space, and control
 	// sequences of terminals.
 	maxSkipped = 4096

@@ -9,7 +9,7 @@ import (
 // back. A scan takes memory of about 12 times as much, which all Writers share.
 const maxBlock = 8 << 10
 
-// Writer masks one stream. Its memory is what it holds back: 5,119 bytes at most.
+// Writer masks one stream. Its memory is what it holds back: 4,351 bytes at most.
 // It is for one goroutine at a time; Writers of one Set are independent.
 type Writer struct {
 	set *Set
