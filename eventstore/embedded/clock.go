@@ -3,6 +3,8 @@ package embedded
 import (
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -16,7 +18,7 @@ const (
 )
 
 // logClock gives the records' times. It never goes back, runs as time passes
-// (by the monotonic clock), and drifts towards the wall clock.
+// (also while the machine sleeps), and drifts towards the wall clock.
 type logClock struct {
 	now     func() (wall int64, passed time.Duration)
 	stepped func(by time.Duration)
@@ -35,14 +37,27 @@ func newLogClock(now func() (int64, time.Duration), last int64, stepped func(tim
 	return &logClock{now: now, stepped: stepped, last: passed, log: log, off: wall - log}
 }
 
-// bothClocks takes wall clock and passing time from one clock. One without
-// monotonic time, as tests have, can't be set without time passing.
+// bothClocks takes wall clock and passing time from one clock, as tests have,
+// which can't be set without time passing; nil are those of the machine.
 func bothClocks(now func() time.Time) func() (int64, time.Duration) {
+	if now == nil {
+		return machineClocks
+	}
 	start := now()
 	return func() (int64, time.Duration) {
 		t := now()
 		return t.UnixNano(), t.Sub(start)
 	}
+}
+
+// machineClocks returns the wall clock and the time since the machine was started,
+// which goes on while it sleeps. That of a [time.Time] doesn't.
+func machineClocks() (int64, time.Duration) {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
+		panic(err) // there is no Linux without it
+	}
+	return time.Now().UnixNano(), time.Duration(t.Nano())
 }
 
 // read returns log time and the wall clock, both in ns since 1970 UTC.

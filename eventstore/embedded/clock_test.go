@@ -3,6 +3,8 @@ package embedded
 import (
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // The wall clock is set, or drifts, while an hour passes; the log sees an hour.
@@ -55,5 +57,36 @@ func TestLogTimeComesBackToTheWallClock(t *testing.T) {
 	}
 	if log, wall := c.read(); log != wall {
 		t.Errorf("after %v the log is still %v off", passed, time.Duration(log-wall))
+	}
+}
+
+// The machine's time passes by a clock that goes on while it sleeps.
+func TestTimePassesWhileTheMachineSleeps(t *testing.T) {
+	sinceBoot := func() time.Duration {
+		var ts unix.Timespec
+		if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+			t.Fatal(err)
+		}
+		return time.Duration(ts.Nano())
+	}
+	before := sinceBoot()
+	wall, passed := bothClocks(nil)()
+	if after := sinceBoot(); passed < before || passed > after {
+		t.Errorf("%v have passed, expected %v to %v", passed, before, after)
+	}
+	if off := time.Since(time.Unix(0, wall)); off.Abs() > time.Minute {
+		t.Errorf("the wall clock is %v off", off)
+	}
+}
+
+// A wall clock and time since boot that jump together, as after a sleep, are no step.
+func TestASleepIsTimeThatPassed(t *testing.T) {
+	const start = int64(1_767_225_600e9)
+	var passed time.Duration
+	c := newLogClock(func() (int64, time.Duration) { return start + int64(passed), passed }, start,
+		func(by time.Duration) { t.Errorf("told of a step of %v", by) })
+	passed = 8 * time.Hour
+	if log, _ := c.read(); log != start+int64(passed) {
+		t.Errorf("8 hours took %v in the log", time.Duration(log-start))
 	}
 }

@@ -45,9 +45,6 @@ func Open(ctx context.Context, cfg Config) (*Store, Report, error) {
 
 func open(ctx context.Context, cfg Config, openDB func(string) (index.Index, error)) (*Store, Report, error) {
 	began := time.Now()
-	if cfg.Clock == nil {
-		cfg.Clock = time.Now
-	}
 	if cfg.ReserveBytes == 0 {
 		cfg.ReserveBytes = DefaultReserveBytes
 	}

@@ -19,7 +19,8 @@ const spaceCheck = time.Second
 
 // space watches over a full disk. As long as there is room a file holds some in
 // reserve; when the disk is full it is removed and only essential appends are
-// taken, until there is room for the reserve twice.
+// taken, until there is room for the reserve twice. Whoever else writes to this
+// disk asks first, see [Store.SpaceIsLow]: else it would take what was freed.
 type space struct {
 	dir   string
 	bytes int64 // of the reserve; 0 for none
@@ -36,6 +37,9 @@ func newSpace(cfg Config) *space {
 	s := &space{
 		dir: cfg.Dir, bytes: max(0, cfg.ReserveBytes), now: cfg.Clock, free: freeBytes,
 		types: make(map[string]bool, len(cfg.Essential)),
+	}
+	if s.now == nil {
+		s.now = time.Now
 	}
 	for _, t := range cfg.Essential {
 		s.types[t] = true

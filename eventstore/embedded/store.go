@@ -41,7 +41,7 @@ const startWait = time.Second
 type Config struct {
 	Dir          string
 	JournalBytes int64            // from which size on a new journal begins; 0 means wal.DefaultJournalBytes
-	Clock        func() time.Time // nil means time.Now
+	Clock        func() time.Time // nil means the machine's, whose time passes also while it sleeps
 	Logger       *slog.Logger     // nil means slog.Default()
 
 	// MinHead is a position that the caller knows to have been durable. A log
@@ -140,6 +140,11 @@ func (s *Store) Progress() *eventstore.ReadOnlyError {
 	errors.As(err, &refusal)
 	return refusal
 }
+
+// SpaceIsLow reports whether the disk was found full, so that what room there is
+// is for essential events. Who writes anything else to it asks before each write,
+// as logs on [wal.Sparing] do.
+func (s *Store) SpaceIsLow() bool { return s.space.isLow() }
 
 // Now returns the log's time: what a record would get that is written now. It
 // never goes back and is not changed when the wall clock is set.
