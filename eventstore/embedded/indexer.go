@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -10,10 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/hodei-jobs/hodei/eventstore"
 	"github.com/hodei-jobs/hodei/eventstore/embedded/index"
+	"github.com/hodei-jobs/hodei/eventstore/wal"
 )
 
 const (
@@ -151,7 +149,7 @@ func (x *indexer) step(ctx context.Context) {
 	case err == nil:
 		x.low.Store(false)
 		x.copy()
-	case errors.Is(err, unix.ENOSPC):
+	case wal.NoRoom(err):
 		x.low.Store(true)
 		token(x.moved)
 		x.store.space.enter()
@@ -195,13 +193,17 @@ func (x *indexer) pause(ctx context.Context) {
 }
 
 // write takes what is pending into the index, if it is at least least events.
-// On an error it stays pending.
+// On an error it stays pending; so it does while the disk's room is for others.
 func (x *indexer) write(least int) error {
 	x.mu.Lock()
 	runs, to, events := x.pending, x.to, x.events
 	if events == 0 || events < least {
 		x.mu.Unlock()
 		return nil
+	}
+	if x.store.space.isLow() {
+		x.mu.Unlock()
+		return wal.ErrFull
 	}
 	x.pending, x.events = nil, 0
 	x.mu.Unlock()

@@ -24,6 +24,9 @@ func (s *Store) openSnapshots(head eventstore.Position) (err error) {
 
 // SaveSnapshot implements [eventstore.Snapshots].
 func (s *Store) SaveSnapshot(ctx context.Context, snap eventstore.Snapshot, keep int) (err error) {
+	if s.space.isLow() {
+		return s.space.refusal()
+	}
 	if snap.Chain, err = s.ChainAt(ctx, snap.Position); err != nil {
 		return err
 	}

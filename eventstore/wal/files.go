@@ -124,7 +124,12 @@ func (e finalError) Unwrap() error { return e.error }
 // was then not done.
 func full(err error) bool {
 	var final finalError
-	return (errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)) && !errors.As(err, &final)
+	return NoRoom(err) && !errors.As(err, &final)
+}
+
+// NoRoom reports whether err says that a disk is full, or what may be used of it.
+func NoRoom(err error) bool {
+	return errors.Is(err, ErrFull) || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }
 
 func (l *Log) syncDir(dir string) error {
