@@ -39,7 +39,7 @@ const (
 	bodyTimeout     = 30 * time.Second // to send a body
 )
 
-// Config is what the API is made of. All fields but Warnings are required.
+// Config is what the API is made of. All fields but Warnings and Refuses are required.
 type Config struct {
 	Commands  *commands.Service
 	Runner    *projections.Runner
@@ -54,6 +54,8 @@ type Config struct {
 	WorkerToken func(ctx context.Context, labels map[string]string, expires time.Time) (*wire.WorkerToken, error)
 	// Warnings returns what an operator should look at, for /readyz.
 	Warnings func() []string
+	// Refuses returns why appends are refused at present, nil if they are taken.
+	Refuses func() *eventstore.ReadOnlyError
 }
 
 type server struct {

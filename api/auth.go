@@ -103,8 +103,11 @@ func (s *server) authenticate(ctx huma.Context, next func(huma.Context)) {
 	_, _ = rand.Read(p.request[:]) // never fails
 	ctx.SetHeader("X-Request-Id", uuid.UUID(p.request).String())
 	if bad := s.admit(ctx, p); bad != nil {
-		if bad.Status == http.StatusUnauthorized {
+		switch bad.Status {
+		case http.StatusUnauthorized:
 			ctx.SetHeader("WWW-Authenticate", `Bearer realm="hodei"`)
+		case http.StatusServiceUnavailable:
+			ctx.SetHeader("Retry-After", retryAfterText)
 		}
 		s.refuse(ctx, bad)
 		return
@@ -121,6 +124,9 @@ func (s *server) admit(ctx huma.Context, p *principal) *wire.Problem {
 	role, ok := op.Metadata[roleKey].(token.Role)
 	if !ok {
 		return forbidden("", "this route is open to nobody")
+	}
+	if why := s.rebuilding(); why != "" {
+		return wire.NewProblem(http.StatusServiceUnavailable, "unavailable", why)
 	}
 	if bad := s.identify(ctx.Header("Authorization"), p); bad != nil {
 		return bad

@@ -24,6 +24,9 @@ const (
 	maxShown   = 64          // bytes of a wrong value that are sent back
 )
 
+// retryAfterText is retryAfter as a header says it.
+var retryAfterText = strconv.Itoa(int(retryAfter / time.Second))
+
 // statuses maps an error's kind to its status. It is the only place that does; the
 // kind's name goes out as it is.
 var statuses = map[fault.Kind]int{
@@ -54,7 +57,7 @@ func register[I, O any](s *server, api huma.API, op huma.Operation, handler func
 func (s *server) answer(err error) error {
 	p := s.told(err)
 	if p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable {
-		return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {strconv.Itoa(int(retryAfter / time.Second))}})
+		return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {retryAfterText}})
 	}
 	return p
 }

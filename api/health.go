@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/hodei-jobs/hodei/api/wire"
+	"github.com/hodei-jobs/hodei/eventstore"
 )
 
 // lagWarning is how many events the World may be behind the log before /readyz
@@ -45,10 +46,13 @@ func (s *server) ready() *readyOutput {
 	if s.Logs.Err() != nil {
 		out.Body.Reasons = append(out.Body.Reasons, "the logs of jobs can't be written; the server's log says why")
 	}
-	if !closed(s.Runner.Ready()) {
-		out.Body.Reasons = append(out.Body.Reasons, "the read models are being rebuilt from the log")
+	if rebuilding := s.rebuilding(); rebuilding != "" {
+		out.Body.Reasons = append(out.Body.Reasons, rebuilding)
 	} else if lag := s.Runner.Lag(); lag > lagWarning {
 		out.Body.Warnings = append(out.Body.Warnings, fmt.Sprintf("the read models are %d events behind the log", lag))
+	}
+	if refusal := s.refusal(); refusal != nil {
+		out.Body.Reasons = append(out.Body.Reasons, refusal.Error())
 	}
 	if s.Warnings != nil {
 		out.Body.Warnings = append(out.Body.Warnings, s.Warnings()...)
@@ -58,4 +62,20 @@ func (s *server) ready() *readyOutput {
 		out.Status = http.StatusServiceUnavailable
 	}
 	return out
+}
+
+func (s *server) refusal() *eventstore.ReadOnlyError {
+	if s.Refuses == nil {
+		return nil
+	}
+	return s.Refuses()
+}
+
+// rebuilding says how far the World is from being whole; empty if it is. Until
+// then nobody's token is known and nothing can be shown.
+func (s *server) rebuilding() string {
+	if closed(s.Runner.Ready()) {
+		return ""
+	}
+	return fmt.Sprintf("the read models are being rebuilt from the log, %.0f %% done", 100*s.Runner.Progress())
 }

@@ -22,7 +22,7 @@ func storeFault(err error) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.As(err, &readOnly):
-		return unavailable(readOnlyReason(readOnly), err)
+		return unavailable(readOnly.Error(), err)
 	case errors.As(err, &failed):
 		return unavailable("the event store has stopped; whether this was recorded is known when it is open again", err)
 	case errors.Is(err, eventstore.ErrClosed):
@@ -31,13 +31,6 @@ func storeFault(err error) error {
 		return &fault.Error{Kind: fault.TooLarge, Op: "record", Subject: string(invalid.Stream), Reason: invalid.Reason, Cause: err}
 	}
 	return &fault.Error{Kind: fault.Internal, Op: "use the event store", Reason: err.Error(), Cause: err}
-}
-
-func readOnlyReason(e *eventstore.ReadOnlyError) string {
-	if e.Progress == 0 {
-		return "the event store is read-only: " + e.Reason
-	}
-	return fmt.Sprintf("the event store is read-only: %s, %.0f %% done", e.Reason, 100*e.Progress)
 }
 
 func unavailable(reason string, cause error) error {

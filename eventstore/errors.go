@@ -45,7 +45,12 @@ type ReadOnlyError struct {
 	Progress float64 // 0 to 1 of what makes it writable again; 0 if that is not known
 }
 
-func (e *ReadOnlyError) Error() string { return "event store is read-only: " + e.Reason }
+func (e *ReadOnlyError) Error() string {
+	if e.Progress == 0 {
+		return "the event store is read-only: " + e.Reason
+	}
+	return fmt.Sprintf("the event store is read-only: %s, %.0f %% done", e.Reason, 100*e.Progress)
+}
 
 // FailedError says that a write or sync failed, so that the store has stopped.
 // Whether the appends under way are in the log is known only after it is reopened.

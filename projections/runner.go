@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hodei-jobs/hodei/eventstore"
@@ -36,6 +38,7 @@ type Runner struct {
 	store eventstore.Store
 	log   *slog.Logger
 	ready chan struct{} // closed when the World first includes all that was durable
+	share atomic.Uint64 // float64 bits: how far the rebuild is
 
 	// Owned by Run.
 	live      *World
@@ -59,6 +62,10 @@ func NewRunner(store eventstore.Store, c RunnerConfig) *Runner {
 // Ready returns a channel that is closed when the World first includes all that
 // was durable when Run began.
 func (r *Runner) Ready() <-chan struct{} { return r.ready }
+
+// Progress returns how much of the log the World includes that is made before
+// Ready, from 0 to 1.
+func (r *Runner) Progress() float64 { return math.Float64frombits(r.share.Load()) }
 
 // Run makes the World from the newest usable snapshot and the records after it,
 // then follows the log until ctx ends, and saves a snapshot then. It returns nil
@@ -124,6 +131,7 @@ func (r *Runner) rebuild(ctx context.Context, head eventstore.Position) error {
 			return b.err
 		}
 		r.apply(b.records)
+		r.share.Store(math.Float64bits(float64(r.live.Position) / float64(head)))
 	}
 	if r.live.Position < head {
 		return ctx.Err()

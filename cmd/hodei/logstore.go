@@ -105,9 +105,9 @@ func (c *serverConfig) checkS3(rest string) error {
 	return nil
 }
 
-// openStore opens the store of objects. Credentials of S3 are in the environment
+// openObjects opens the store of objects. Credentials of S3 are in the environment
 // alone: arguments can be seen by everybody on the machine.
-func (p *parts) openStore() (store blob.Store, err error) {
+func (p *parts) openObjects() (store blob.Store, err error) {
 	c := p.config.logs
 	if c.s3 == nil {
 		if p.objects, err = disk.Open(c.dir); err != nil {
@@ -126,7 +126,7 @@ func (p *parts) openStore() (store blob.Store, err error) {
 
 // openLogs opens the output of jobs: where it lasts, then what is on its way there.
 func (p *parts) openLogs(ctx context.Context) error {
-	store, err := p.openStore()
+	store, err := p.openObjects()
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (p *parts) openLogs(ctx context.Context) error {
 	if err != nil {
 		return &exitError{code: exitRefused, err: err, help: "where output of jobs lasts is chosen by --log-store"}
 	}
-	p.logs, err = joblog.Open(filepath.Join(p.config.Data, "logs"), joblog.Options{Logger: p.logger, Archive: p.archive, JournalAge: c.after})
+	p.logs, err = joblog.Open(filepath.Join(p.config.Data, "logs"), joblog.Options{Logger: p.logger, Files: p.spared(), Archive: p.archive, JournalAge: c.after})
 	if err != nil {
 		return &exitError{code: exitRefused, err: err, help: "another folder: --data DIR"}
 	}

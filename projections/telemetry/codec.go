@@ -160,15 +160,6 @@ func (a *Attempt) gauges() []*Gauge {
 	}
 }
 
-// firstOffset returns the offset of a frame's first sample, 0 if there is none.
-func firstOffset(body []byte) uint64 {
-	if len(body) == 0 {
-		return 0
-	}
-	offset, _ := binary.Uvarint(body[1:])
-	return offset
-}
-
 // frame reads a frame's body, which holds count records.
 func (h *history) frame(body []byte, count uint32) ([]Record, error) {
 	if len(body) == 0 || body[0] > frameBegins {

@@ -35,6 +35,7 @@ type Options struct {
 	Clock     func() time.Time           // nil is time.Now
 	Retention time.Duration              // 0 is DefaultRetention
 	MaxBytes  int64                      // 0 is DefaultMaxBytes
+	Files     wal.Files                  // what the journal does to its folder; nil is the disk
 	Logger    *slog.Logger               // nil discards
 }
 
@@ -62,9 +63,10 @@ type span struct {
 }
 
 // Open opens the journal in a folder, which it creates, and returns an empty
-// table that goes on with it. Samples are written once [Table.Run] runs.
+// table that goes on with it. Samples are written once [Table.Run] runs; Position
+// and Clock are not asked before a sample comes or that.
 func Open(dir string, o Options) (*Table, error) {
-	log, _, err := wal.Open(dir, wal.Options{JournalBytes: journalBytes})
+	log, _, err := wal.Open(dir, wal.Options{JournalBytes: journalBytes, Files: o.Files})
 	if err != nil {
 		return nil, fmt.Errorf("cannot open telemetry: %w", err)
 	}
@@ -83,28 +85,42 @@ func Open(dir string, o Options) (*Table, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	offset, err := lastOffset(log)
+	last, err := lastRecord(log)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot open telemetry: %w", err), log.Close(nil))
 	}
 	t := New()
-	t.journal = &journal{Options: o, log: log, queue: make(chan Record, queued), begun: o.Clock()}
-	t.offset = offset
-	t.View().Offset = offset
+	t.journal = &journal{Options: o, log: log, queue: make(chan Record, queued)}
+	t.offset, t.highest = last.Offset, last.Position
+	t.View().Offset = last.Offset
 	return t, nil
 }
 
-// lastOffset returns the offset of the last sample on disk.
-func lastOffset(log *wal.Log) (uint64, error) {
-	if log.Next() == log.First() {
-		return 0, nil
+// Highest returns the highest position of the log that the journal named when it
+// was opened: it had been durable then.
+func (t *Table) Highest() eventstore.Position { return t.highest }
+
+// lastRecord returns the last sample on disk, the zero Record if there is none.
+func lastRecord(log *wal.Log) (last Record, err error) {
+	journals := log.Journals()
+	for len(journals) > 0 && journals[len(journals)-1].Frames == 0 {
+		journals = journals[:len(journals)-1]
 	}
-	frames, err := log.Block(log.Next() - 1)
-	if err != nil {
-		return 0, err
+	if len(journals) == 0 {
+		return last, nil
 	}
-	last := frames[len(frames)-1]
-	return firstOffset(last.Body) + uint64(last.Count) - 1, nil
+	var h history
+	for f, err := range log.Frames(journals[len(journals)-1].First) {
+		if err != nil {
+			return last, err
+		}
+		records, err := h.frame(f.Body, f.Count)
+		if err != nil {
+			return last, err
+		}
+		last = records[len(records)-1]
+	}
+	return last, nil
 }
 
 // offer hands a sample to the writer, or reports that it can't. A journal that
@@ -138,6 +154,7 @@ func (t *Table) Run(ctx context.Context) error {
 }
 
 func (j *journal) run(ctx context.Context) error {
+	j.begun = j.Clock()
 	j.begin(frameBegins)
 	timer := time.NewTimer(flushEvery)
 	timer.Stop()

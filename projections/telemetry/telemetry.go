@@ -20,6 +20,7 @@ import (
 	"github.com/tidwall/btree"
 
 	"github.com/hodei-jobs/hodei/aggregates/id"
+	"github.com/hodei-jobs/hodei/eventstore"
 )
 
 // ForgottenAfter is how long a worker must be silent to be forgotten when a new
@@ -83,7 +84,8 @@ type Table struct {
 	usage atomic.Pointer[btree.Map[attemptKey, *Attempt]]
 	shown atomic.Pointer[showing]
 
-	journal *journal // nil: there is none
+	journal *journal            // nil: there is none
+	highest eventstore.Position // that the journal named when it was opened
 	dropped atomic.Uint64
 
 	mu     sync.Mutex // one writer at a time
