@@ -5,6 +5,10 @@ import (
 	"time"
 )
 
+// longestWait is how long an agent is sent away for at most, however many
+// strangers knock: time enough for the largest herd to come back in order.
+const longestWait = time.Minute
+
 // admission lets a bounded number of handshakes a second begin, and tells the
 // others when to come back, spread at the same rate: a thousand agents that
 // lost their server at once return over some seconds.
@@ -37,5 +41,8 @@ func (a *admission) try(now time.Time) (wait time.Duration, ok bool) {
 		a.due = now.Add(a.burst)
 	}
 	a.due = a.due.Add(a.every)
+	if latest := now.Add(longestWait); a.due.After(latest) {
+		a.due = latest
+	}
 	return a.due.Sub(now), false
 }

@@ -76,3 +76,13 @@ func peakWithin(in []time.Duration, span time.Duration) (peak int) {
 	}
 	return peak
 }
+
+// TestNobodyIsSentAwayForLong, however many have come before.
+func TestNobodyIsSentAwayForLong(t *testing.T) {
+	a, now := newAdmission(100, 10), time.Unix(1, 0)
+	for range 100_000 {
+		if wait, ok := a.try(now); !ok && wait > longestWait {
+			t.Fatalf("an agent is to come back in %v", wait)
+		}
+	}
+}

@@ -11,10 +11,10 @@ import (
 
 // Limits of a connection.
 const (
-	maxMessage     = 4 << 20  // bytes of one message
-	maxStreams     = 8        // at once on one connection
-	maxHeaders     = 32 << 10 // bytes; a token is part of them
-	windowStream   = 1 << 20  // fixed windows: no probing pings
+	maxMessage     = 256 << 10 // bytes of one message: a Hello of an agent with all it may have, a few chunks
+	maxStreams     = 8         // at once on one connection
+	maxHeaders     = 32 << 10  // bytes; a token is part of them
+	windowStream   = 1 << 20   // fixed windows: no probing pings
 	windowConn     = 2 << 20
 	bufferRead     = 8 << 10 // an idle connection should be small
 	bufferWrite    = 32 << 10
