@@ -17,9 +17,10 @@ import (
 func TestALogOlderThanTelemetryIsRefused(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	cfg := serverConfig{Data: data, KeyFile: data + ".key"}
+	cfg.logs.dir = filepath.Join(data, archiveName, objectsName)
 	quiet := slog.New(slog.DiscardHandler)
 	before := &parts{config: cfg, logger: quiet}
-	if err := errors.Join(before.open(t.Context()), before.store.Close(), before.logs.Close(), before.keys.Close(), runOnce(t, before.telemetry)); err != nil {
+	if err := errors.Join(before.open(t.Context()), runOnce(t, before.telemetry), before.close()); err != nil {
 		t.Fatal(err)
 	}
 	newer, err := telemetry.Open(filepath.Join(data, "telemetry"), telemetry.Options{Position: func() eventstore.Position { return 9 }})
