@@ -236,7 +236,7 @@ func TestASecretThatCannotBeHad(t *testing.T) {
 			_, err := v.given(i)
 			v.wantKind(fault.Refused, err)
 			story := v.story(event.JobStream(i))
-			if got, want := story[len(story)-1], "failed: secret_unavailable, on 00000007: "+row.want; got != want {
+			if got, want := story[len(story)-1], "failed on 00000007: "+row.want; got != want {
 				t.Errorf("it %s\nwant %s", got, want)
 			}
 		})

@@ -107,7 +107,7 @@ type stage struct {
 func newStage(t *testing.T, dir string) *stage {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	store, _, err := embedded.Open(context.Background(), embedded.Config{Dir: dir, Logger: quiet})
+	store, _, err := embedded.Open(context.Background(), embedded.Config{Dir: dir, Logger: quiet, Clock: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
