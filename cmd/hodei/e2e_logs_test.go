@@ -101,7 +101,8 @@ func TestLogsThroughACutConnection(t *testing.T) {
 	}
 }
 
-// What logs chooses and finds, of a real job with steps and two streams.
+// What logs chooses and finds, of a real job with steps and two streams. The two
+// streams are two pipes: only time orders what is written to them, hence the sleeps.
 func TestLogsOfARealJob(t *testing.T) {
 	t.Parallel()
 	binaries(t)
@@ -111,7 +112,7 @@ func TestLogsOfARealJob(t *testing.T) {
 tty: false
 steps:
   - {name: build, run: 'printf "compiling\n\033[32mok\033[0m\n"'}
-  - {name: test, run: "echo one; echo two >&2; sleep 0.2; echo three"}
+  - {name: test, run: "echo one; sleep 1; echo two >&2; sleep 1; echo three"}
 `
 	if err := os.WriteFile(file, []byte(spec), 0o600); err != nil {
 		t.Fatal(err)
