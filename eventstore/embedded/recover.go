@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -49,9 +48,6 @@ func open(ctx context.Context, cfg Config, openDB func(string) (index.Index, err
 		cfg.ReserveBytes = DefaultReserveBytes
 	}
 	s := &Store{dir: cfg.Dir, logger: cmp.Or(cfg.Logger, slog.Default()), failed: make(chan struct{})}
-	if err := os.MkdirAll(cfg.Dir, dirMode); err != nil {
-		return nil, Report{}, fmt.Errorf("cannot open event store: %w", err)
-	}
 	var report Report
 	_, _, err := wal.Open(filepath.Join(cfg.Dir, logName), wal.Options{
 		JournalBytes: cfg.JournalBytes, Check: checkBody, Files: cfg.Files,

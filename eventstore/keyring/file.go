@@ -15,12 +15,13 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hodei-jobs/hodei/eventstore/durable"
 )
 
 const (
 	fileMode = 0o600
 
-	temporary  = ".tmp"  // of a file that is being written
 	nextSuffix = ".next" // of the wrapping key that a rotation is about to use
 	lockSuffix = ".lock" // of the file whose lock keeps other processes out
 )
@@ -30,6 +31,7 @@ const (
 // are. Reads never wait for a write.
 type File struct {
 	path, keyPath string
+	files         durable.Files
 	made          bool
 
 	mu      sync.RWMutex // never held over I/O
@@ -42,12 +44,13 @@ type File struct {
 	// Guarded by write.
 	wrap    DataKey
 	lock    *os.File
-	file    *os.File // at its end; nil when closed
-	head    []byte   // of the file
-	records uint64   // in the file
-	size    int64    // of the file
-	base    int64    // of it, head and first record
-	doubt   bool     // a write has failed: the file is written anew before it is written to
+	file    durable.File // at its end; nil when closed
+	head    []byte       // of the file
+	records uint64       // in the file
+	size    int64        // of the file
+	base    int64        // of it, head and first record
+	doubt   bool         // a write has failed: the file is written anew before it is written to
+	astray  bool         // wrap is not sure to be in keyPath: it is beside it
 }
 
 // OpenFile opens the keyring at path, sealed with the key in the file keyPath,
@@ -56,8 +59,10 @@ type File struct {
 // keyring for a key that was provided. A keyring whose key is missing is a
 // *[DamageError], and so is one that was sealed with another; one that another
 // process has open is a *[LockedError].
-func OpenFile(path, keyPath string) (*File, error) {
-	f := &File{path: path, keyPath: keyPath}
+func OpenFile(path, keyPath string) (*File, error) { return openOn(durable.OS{}, path, keyPath) }
+
+func openOn(files durable.Files, path, keyPath string) (*File, error) {
+	f := &File{path: path, keyPath: keyPath, files: files}
 	if err := f.acquire(); err != nil {
 		return nil, err
 	}
@@ -70,7 +75,7 @@ func OpenFile(path, keyPath string) (*File, error) {
 // acquire locks the keyring against other processes: each writes behind what it
 // has read.
 func (f *File) acquire() error {
-	if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
+	if err := durable.MakeDir(f.files, filepath.Dir(f.path)); err != nil {
 		return fmt.Errorf("cannot make the keyring's folder: %w", err)
 	}
 	lock, err := os.OpenFile(f.path+lockSuffix, os.O_CREATE|os.O_RDWR, fileMode)
@@ -92,7 +97,7 @@ func (f *File) acquire() error {
 
 func (f *File) open() error {
 	for _, path := range []string{f.path, f.keyPath, f.keyPath + nextSuffix} {
-		_ = os.Remove(path + temporary) // a crash may have left it
+		_ = os.Remove(path + durable.Temporary) // a crash may have left it
 	}
 	_, ringErr := os.Stat(f.path)
 	_, keyErr := os.Stat(f.keyPath)
@@ -106,21 +111,49 @@ func (f *File) open() error {
 	if err := f.loadKey(f.keyPath); err != nil {
 		return err
 	}
+	if err := f.keepKey(); err != nil {
+		return err
+	}
 	if noRing { // a crash after the key was made leaves this, too
 		return f.begin()
 	}
 	if err := f.load(); err != nil {
 		return f.finishRotation(err)
 	}
-	_ = os.Remove(f.keyPath + nextSuffix) // of a rotation that was cut off before it sealed anything
+	f.removeNext() // of a rotation that was cut off before it sealed anything
 	return nil
+}
+
+// keepKey makes the name of the wrapping key durable before anything relies on it:
+// a kill may have come before that. A folder that can't be synced is of somebody
+// who provides the key.
+func (f *File) keepKey() error {
+	err := durable.SyncDir(f.files, filepath.Dir(f.keyPath))
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EINVAL) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot sync the wrapping key's folder: %w", err)
+	}
+	return nil
+}
+
+// removeNext removes the key of a rotation that is over. If it stays it does no harm.
+func (f *File) removeNext() {
+	next := f.keyPath + nextSuffix
+	if _, err := os.Stat(next); err == nil {
+		_ = f.files.Remove(next)
+	}
 }
 
 func (f *File) create() (err error) {
 	if f.wrap, err = newKey(); err != nil {
 		return err
 	}
-	if err := replace(f.keyPath, keyText(f.wrap)); err != nil {
+	if err := durable.MakeDir(f.files, filepath.Dir(f.keyPath)); err != nil {
+		return fmt.Errorf("cannot make the wrapping key's folder: %w", err)
+	}
+	if err := durable.Replace(f.files, f.keyPath, keyText(f.wrap)); err != nil {
 		return fmt.Errorf("cannot make the wrapping key: %w", err)
 	}
 	return f.begin()
@@ -152,10 +185,19 @@ func (f *File) finishRotation(because error) error {
 	if f.loadKey(f.keyPath+nextSuffix) != nil || f.load() != nil {
 		return because
 	}
-	if err := os.Rename(f.keyPath+nextSuffix, f.keyPath); err != nil {
+	f.astray = true
+	return f.placeKey()
+}
+
+// placeKey puts the wrapping key in its place. Until that is durable the key lies
+// beside it.
+func (f *File) placeKey() error {
+	if err := durable.Replace(f.files, f.keyPath, keyText(f.wrap)); err != nil {
 		return fmt.Errorf("cannot put the new wrapping key in place: %w", err)
 	}
-	return syncDir(f.keyPath)
+	f.astray = false
+	f.removeNext()
+	return nil
 }
 
 func keyText(key DataKey) []byte { return []byte(hex.EncodeToString(key[:]) + "\n") }
@@ -173,8 +215,9 @@ func (f *File) loadKey(path string) error {
 	return nil
 }
 
-// load reads the file. One that was not closed in order is written anew, which
-// also removes what a crash left half written.
+// load reads the file, which then is the one that a power cut would leave. One
+// that was not closed in order is written anew, which also removes what a crash
+// left half written.
 func (f *File) load() error {
 	info, err := os.Stat(f.path)
 	if err == nil && info.Size() > maxFile {
@@ -195,39 +238,10 @@ func (f *File) load() error {
 	if p.torn || p.records > 1 {
 		return f.take(p.content)
 	}
+	// A kill may have come before its name was synced.
+	if err := durable.SyncDir(f.files, filepath.Dir(f.path)); err != nil {
+		return fmt.Errorf("cannot sync the keyring's folder: %w", err)
+	}
 	f.content = p.content
 	return f.continueFile(file[:headBytes], p.records, int64(len(file)))
-}
-
-// replace writes a file beside path, syncs it, puts it in place and syncs the
-// folder. The file is its owner's alone from the beginning.
-func replace(path string, data []byte) (err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	if err := os.Remove(path + temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	t, err := os.OpenFile(path+temporary, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
-	if err != nil {
-		return err
-	}
-	_, err = t.Write(data)
-	err = errors.Join(err, t.Sync(), t.Close())
-	if err == nil {
-		err = os.Rename(path+temporary, path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(path+temporary))
-	}
-	return syncDir(path)
-}
-
-// syncDir makes durable what became of a file's name.
-func syncDir(path string) error {
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/hodei-jobs/hodei/eventstore/durable"
 )
 
 func paths(dir string) (ring, key string) {
@@ -311,7 +313,7 @@ func TestAFailedWriteChangesNothing(t *testing.T) {
 	if err := f.file.Close(); err != nil { // so that writing behind it fails
 		t.Fatal(err)
 	}
-	obstacle := filepath.Join(ring+temporary, "x") // a folder that isn't empty can't be removed
+	obstacle := filepath.Join(ring+durable.Temporary, "x") // a folder that isn't empty can't be removed
 	if err := os.MkdirAll(obstacle, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -323,7 +325,7 @@ func TestAFailedWriteChangesNothing(t *testing.T) {
 	if err := f.Rotate(ctx); err == nil {
 		t.Error("it was sealed anew")
 	}
-	if err := os.RemoveAll(ring + temporary); err != nil {
+	if err := os.RemoveAll(ring + durable.Temporary); err != nil {
 		t.Fatal(err)
 	}
 	if got, _, err := f.GetBlob(ctx, "a"); err != nil || string(got) != "before" {

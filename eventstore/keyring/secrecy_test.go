@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/hodei-jobs/hodei/eventstore/durable"
 )
 
 // Files and what is left of half-written ones are the owner's alone, and nothing
@@ -16,7 +18,7 @@ func TestFilesAreTheOwnersAlone(t *testing.T) {
 	dir := t.TempDir()
 	ring, key := paths(dir)
 	for _, path := range []string{ring, key, key + nextSuffix} {
-		if err := os.WriteFile(path+temporary, []byte("half"), 0o644); err != nil {
+		if err := os.WriteFile(path+durable.Temporary, []byte("half"), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"github.com/hodei-jobs/hodei/eventstore/durable"
 )
 
 // spareBytes is how much is written behind a file's first record before the file
@@ -129,7 +131,7 @@ func (f *File) rewrite(c *content, wrap DataKey) error {
 		return err
 	}
 	f.doubt = true
-	if err := replace(f.path, whole); err != nil {
+	if err := durable.Replace(f.files, f.path, whole); err != nil {
 		return err
 	}
 	if err := f.continueFile(head, 1, int64(len(whole))); err != nil {
@@ -141,7 +143,7 @@ func (f *File) rewrite(c *content, wrap DataKey) error {
 
 // continueFile opens the file to write behind what it has.
 func (f *File) continueFile(head []byte, records uint64, size int64) error {
-	file, err := os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND, 0)
+	file, err := f.files.Open(f.path, os.O_WRONLY|os.O_APPEND)
 	if err != nil {
 		return err
 	}
@@ -155,7 +157,7 @@ func (f *File) continueFile(head []byte, records uint64, size int64) error {
 // Rotate seals the keyring with a new wrapping key, so that older copies of its
 // file can't be opened with the key that is kept from now on. The new key lies
 // beside the old one until the keyring is sealed with it: a crash leaves a pair
-// that fits.
+// that fits. So does a failure, after which it may be called again.
 func (f *File) Rotate(ctx context.Context) error {
 	f.write.Lock()
 	defer f.write.Unlock()
@@ -165,21 +167,35 @@ func (f *File) Rotate(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := f.endRotation(); err != nil {
+		return err
+	}
 	fresh, err := newKey()
 	if err != nil {
 		return err
 	}
-	if err := replace(f.keyPath+nextSuffix, keyText(fresh)); err != nil {
+	if err := durable.Replace(f.files, f.keyPath+nextSuffix, keyText(fresh)); err != nil {
 		return fmt.Errorf("cannot write the new wrapping key: %w", err)
 	}
 	if err := f.rewrite(f.content, fresh); err != nil {
 		return fmt.Errorf("cannot write the keyring: %w", err)
 	}
-	f.wrap = fresh
-	if err := os.Rename(f.keyPath+nextSuffix, f.keyPath); err != nil {
-		return fmt.Errorf("cannot put the new wrapping key in place: %w", err)
+	f.wrap, f.astray = fresh, true
+	return f.placeKey()
+}
+
+// endRotation ends a rotation that has failed, so that the key beside the wrapping
+// key can be another: the keyring may have been sealed with the one that is there.
+func (f *File) endRotation() error {
+	if f.doubt {
+		if err := f.rewrite(f.content, f.wrap); err != nil {
+			return fmt.Errorf("cannot write the keyring: %w", err)
+		}
 	}
-	return syncDir(f.keyPath)
+	if f.astray {
+		return f.placeKey()
+	}
+	return nil
 }
 
 // Close forgets what was read and lets other processes in. It may be called

@@ -10,6 +10,8 @@ import (
 
 	tidwall "github.com/tidwall/wal"
 	"golang.org/x/sys/unix"
+
+	"github.com/hodei-jobs/hodei/eventstore/durable"
 )
 
 // Files is all that a log does to its folder, so that a test can make any step
@@ -33,8 +35,16 @@ type Segment interface {
 	Close() error
 }
 
-// Disk is the real file system.
-type Disk struct{}
+// Disk is the real file system, or what Files is in its place for all but the
+// segments.
+type Disk struct{ Files durable.Files }
+
+func (d Disk) on() durable.Files {
+	if d.Files == nil {
+		return durable.OS{}
+	}
+	return d.Files
+}
 
 const (
 	dirMode  = 0o700
@@ -75,44 +85,23 @@ func (s *segment) Write(frame []byte) error {
 	return err
 }
 
-func (Disk) Write(path string, data []byte) error {
-	return onFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, func(f *os.File) error {
-		_, err := f.Write(data)
-		return err
-	})
-}
+func (d Disk) Write(path string, data []byte) error { return durable.Write(d.on(), path, data) }
 
-func (Disk) Rewrite(path string, at int64, b []byte) error {
-	return onFile(path, os.O_WRONLY, func(f *os.File) error {
+func (d Disk) Rewrite(path string, at int64, b []byte) error {
+	return durable.Update(d.on(), path, os.O_WRONLY, func(f durable.File) error {
 		_, err := f.WriteAt(b, at)
 		return err
 	})
 }
 
-func (Disk) Truncate(path string, size int64) error {
-	return onFile(path, os.O_WRONLY, func(f *os.File) error { return f.Truncate(size) })
+func (d Disk) Truncate(path string, size int64) error {
+	return durable.Update(d.on(), path, os.O_WRONLY, func(f durable.File) error { return f.Truncate(size) })
 }
 
-func (Disk) SyncDir(dir string) error {
-	return onFile(dir, os.O_RDONLY, func(*os.File) error { return nil })
-}
-
-// onFile opens a file, calls fn, syncs and closes it.
-func onFile(path string, flag int, fn func(*os.File) error) error {
-	f, err := os.OpenFile(path, flag, fileMode)
-	if err != nil {
-		return err
-	}
-	err = fn(f)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
-func (Disk) Mkdir(dir string) error       { return os.Mkdir(dir, dirMode) }
-func (Disk) Rename(from, to string) error { return os.Rename(from, to) }
-func (Disk) Remove(path string) error     { return os.RemoveAll(path) }
+func (d Disk) SyncDir(dir string) error     { return durable.SyncDir(d.on(), dir) }
+func (d Disk) Mkdir(dir string) error       { return d.on().Mkdir(dir) }
+func (d Disk) Rename(from, to string) error { return d.on().Rename(from, to) }
+func (d Disk) Remove(path string) error     { return d.on().RemoveAll(path) }
 
 // finalError marks a failure that ends the log whatever its cause: what it left
 // on disk isn't known.

@@ -51,6 +51,9 @@ func (l *Log) recover(rec *Recovery) error {
 	if err := l.accept(l, *rec); err != nil {
 		return err
 	}
+	if err := l.keepNames(rec.Clean, numbers); err != nil {
+		return err
+	}
 	for _, name := range rec.leftovers {
 		if err := l.files.Remove(name); err != nil {
 			return err
@@ -60,14 +63,23 @@ func (l *Log) recover(rec *Recovery) error {
 	return l.settle(rec, onDisk, torn)
 }
 
-// settle makes durable what was found, cuts a torn frame and opens the newest
-// journal for appending.
-func (l *Log) settle(rec *Recovery, onDisk, torn bool) error {
-	if rec.Clean {
-		l.clean = true
-	} else if err := l.syncDir(l.dir); err != nil { // a rename may have been all that happened
+// keepNames makes durable the names that were found and are about to be believed:
+// a rename may have been the last that happened, of the note that says where the
+// log begins, of a journal, or of the seal of the newest one.
+func (l *Log) keepNames(clean bool, numbers []uint64) error {
+	if clean {
+		return nil
+	}
+	if err := l.syncDir(l.dir); err != nil || len(numbers) == 0 {
 		return err
 	}
+	return l.syncDir(l.journalAt(place{numbers[len(numbers)-1], 0}, [32]byte{}).dir)
+}
+
+// settle cuts a torn frame, makes the last whole one durable and opens the newest
+// journal for appending.
+func (l *Log) settle(rec *Recovery, onDisk, torn bool) error {
+	l.clean = rec.Clean
 	if !onDisk {
 		return nil
 	}

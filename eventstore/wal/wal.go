@@ -28,6 +28,8 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+
+	"github.com/hodei-jobs/hodei/eventstore/durable"
 )
 
 // DefaultJournalBytes is the size from which on [Log.Full] asks for a new journal.
@@ -119,7 +121,7 @@ func Open(dir string, opts Options) (*Log, Recovery, error) {
 	if l.limit <= 0 {
 		l.limit = DefaultJournalBytes
 	}
-	if err := l.makeFolder(); err != nil {
+	if err := durable.MakeDirBy(l.files.Mkdir, l.syncDir, dir); err != nil {
 		return nil, Recovery{}, fmt.Errorf("cannot open log: %w", err)
 	}
 	locked, err := lock(dir)
@@ -133,16 +135,6 @@ func Open(dir string, opts Options) (*Log, Recovery, error) {
 	}
 	l.publish()
 	return l, rec, nil
-}
-
-func (l *Log) makeFolder() error {
-	if _, err := os.Stat(l.dir); err == nil {
-		return nil
-	}
-	if err := os.MkdirAll(l.dir, dirMode); err != nil {
-		return err
-	}
-	return l.syncDir(filepath.Dir(l.dir))
 }
 
 func (l *Log) publish() {

@@ -10,84 +10,24 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hodei-jobs/hodei/eventstore"
+	"github.com/hodei-jobs/hodei/eventstore/durable"
+	"github.com/hodei-jobs/hodei/eventstore/durable/durabletest"
 )
-
-// faulty is the disk on which one step fails, counted from 1.
-type faulty struct {
-	disk
-	at   int
-	how  failure
-	done int
-}
-
-type failure int
-
-const (
-	before failure = iota // nothing was done
-	half                  // of a write the first part was done
-	after                 // all was done, but it is answered with an error
-)
-
-func (f *faulty) step(do func() error) error {
-	if f.done++; f.done != f.at {
-		return do()
-	}
-	if f.how == after {
-		if err := do(); err != nil {
-			return err
-		}
-	}
-	return unix.EIO
-}
-
-func (f *faulty) write(path string, parts ...[]byte) error {
-	return f.step(func() error { return f.disk.write(path, parts...) })
-}
-
-func (f *faulty) rename(from, to string) error {
-	return f.step(func() error { return f.disk.rename(from, to) })
-}
-
-func (f *faulty) remove(path string) error {
-	return f.step(func() error { return f.disk.remove(path) })
-}
-
-func (f *faulty) syncDir(dir string) error {
-	return f.step(func() error { return f.disk.syncDir(dir) })
-}
-
-// halfway writes only the first part of what it is given when its step comes.
-type halfway struct{ *faulty }
-
-func (h halfway) write(path string, parts ...[]byte) error {
-	if h.done+1 == h.at {
-		_ = h.disk.write(path, parts[0])
-	}
-	return h.faulty.write(path, parts...)
-}
 
 // Whichever step of a save fails, and however: after the next start the snapshot
 // before or the new one is loaded whole, nothing half-written is left, and the
 // next save works.
 func TestAFailedStepLeavesOneSnapshotOrTheOther(t *testing.T) {
 	ctx := context.Background()
-	for _, how := range []failure{before, half, after} {
+	for _, how := range []durabletest.How{durabletest.Nothing, durabletest.Half, durabletest.All} {
 		for at, failed := 1, true; failed; at++ {
 			dir := folder(t).dir
-			f := &faulty{at: at, how: how}
-			var fs files = f
-			if how == half {
-				fs = halfway{f}
-			}
-			st, err := open(dir, fs)
-			if err != nil {
-				t.Fatal(err)
-			}
-			plain := &Store{dir: dir, files: disk{}}
-			save(t, plain, example(1), 9)
-			failed = st.Save(ctx, example(2), 1) != nil
-			if failed != (f.done >= at) {
-				t.Fatalf("step %d: the save failed: %v, after %d steps", at, failed, f.done)
+			f := &durabletest.Faulty{Err: unix.EIO, How: how}
+			save(t, &Store{dir: dir, files: f}, example(1), 9)
+			f.Steps, f.At = 0, at
+			failed = (&Store{dir: dir, files: f}).Save(ctx, example(2), 1) != nil
+			if failed != (f.Steps >= at) {
+				t.Fatalf("step %d: the save failed: %v, after %d steps", at, failed, f.Steps)
 			}
 			again, err := Open(dir)
 			if err != nil {
@@ -135,7 +75,7 @@ func TestACrashAtAnyByteLeavesTheSnapshotBefore(t *testing.T) {
 	}
 	save(t, st, example(1), 9)
 	for n := range len(whole) + 1 {
-		if err := os.WriteFile(st.path("world", 2)+temporary, whole[:n], 0o600); err != nil {
+		if err := os.WriteFile(st.path("world", 2)+durable.Temporary, whole[:n], 0o600); err != nil {
 			t.Fatal(err)
 		}
 		again, err := Open(st.dir)

@@ -28,12 +28,12 @@ import (
 	"sync"
 
 	"github.com/hodei-jobs/hodei/eventstore"
+	"github.com/hodei-jobs/hodei/eventstore/durable"
 )
 
 const (
 	magic     = "hodei snapshot 1\n"
 	suffix    = ".snap"
-	temporary = ".tmp"
 	digits    = 20 // of the position in a file's name
 	maxName   = 64 // bytes of a name and of a version
 	headBytes = 8 + 32 + 8
@@ -45,16 +45,16 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // Store is a folder of snapshots.
 type Store struct {
 	dir   string
-	files files
+	files durable.Files
 	mu    sync.Mutex // one writer at a time, so that what is removed is not being written
 }
 
 // Open opens the folder, which it makes if there is none, and removes what a
 // crash left unfinished.
-func Open(dir string) (*Store, error) { return open(dir, disk{}) }
+func Open(dir string) (*Store, error) { return open(dir, durable.OS{}) }
 
-func open(dir string, files files) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+func open(dir string, files durable.Files) (*Store, error) {
+	if err := durable.MakeDir(files, dir); err != nil {
 		return nil, fmt.Errorf("cannot open the snapshots: %w", err)
 	}
 	entries, err := os.ReadDir(dir)
@@ -62,8 +62,8 @@ func open(dir string, files files) (*Store, error) {
 		return nil, fmt.Errorf("cannot open the snapshots: %w", err)
 	}
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), temporary) {
-			if err := files.remove(filepath.Join(dir, e.Name())); err != nil {
+		if strings.HasSuffix(e.Name(), durable.Temporary) {
+			if err := files.Remove(filepath.Join(dir, e.Name())); err != nil {
 				return nil, fmt.Errorf("cannot remove an unfinished snapshot: %w", err)
 			}
 		}
@@ -89,28 +89,19 @@ func (st *Store) Save(ctx context.Context, s eventstore.Snapshot, keep int) erro
 		return err
 	}
 	for _, p := range at[:max(0, len(at)-max(keep, 1))] {
-		if err := st.files.remove(st.path(s.Name, p)); err != nil {
+		if err := st.files.Remove(st.path(s.Name, p)); err != nil {
 			return fmt.Errorf("cannot remove an old snapshot: %w", err)
 		}
 	}
 	return nil
 }
 
-// write puts a snapshot in place. A crash leaves, by step: a temporary file, which
-// the next Open removes; the same; the snapshot or the temporary file; the snapshot.
+// write puts a snapshot in place. What a crash leaves of it beside its place the
+// next Open removes.
 func (st *Store) write(s eventstore.Snapshot) error {
-	path := st.path(s.Name, s.Position)
 	head := encodeHead(s)
 	sum := crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, s.Data)
-	err := st.files.write(path+temporary, head, s.Data, binary.LittleEndian.AppendUint32(nil, sum))
-	if err == nil {
-		err = st.files.rename(path+temporary, path)
-	}
-	if err != nil {
-		_ = st.files.remove(path + temporary) // if it stays, the next Open removes it
-		return err
-	}
-	return st.files.syncDir(st.dir)
+	return durable.Replace(st.files, st.path(s.Name, s.Position), head, s.Data, binary.LittleEndian.AppendUint32(nil, sum))
 }
 
 func encodeHead(s eventstore.Snapshot) []byte {

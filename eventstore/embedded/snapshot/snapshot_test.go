@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hodei-jobs/hodei/eventstore"
+	"github.com/hodei-jobs/hodei/eventstore/durable"
 )
 
 func folder(t *testing.T) *Store {
@@ -118,7 +119,7 @@ func TestEveryFlippedBitAndEveryCutIsFound(t *testing.T) {
 func TestWhatACrashLeftIsRemoved(t *testing.T) {
 	st := folder(t)
 	save(t, st, example(1), 9)
-	stray := st.path("world", 2) + temporary
+	stray := st.path("world", 2) + durable.Temporary
 	if err := os.WriteFile(stray, []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +138,8 @@ func TestWhatACrashLeftIsRemoved(t *testing.T) {
 func TestAFullOrMissingFolderIsAnErrorAndChangesNothing(t *testing.T) {
 	st := folder(t)
 	save(t, st, example(1), 9)
-	if err := os.Mkdir(st.path("world", 2)+temporary, 0o700); err != nil {
+	obstacle := filepath.Join(st.path("world", 2)+durable.Temporary, "x") // a folder that isn't empty can't be removed
+	if err := os.MkdirAll(obstacle, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := st.Save(context.Background(), example(2), 1); err == nil {
