@@ -150,7 +150,7 @@ func TestWhatItHasIsNotTakenTwice(t *testing.T) {
 }
 
 func TestACopyIsAnIndex(t *testing.T) {
-	path, m := filled(t, 50)
+	path, m := filled(t, 50, os.Getpagesize())
 	ix := open(t, path)
 	copied := path + ".copy"
 	if err := errors.Join(ix.Copy(copied), ix.Close()); err != nil {

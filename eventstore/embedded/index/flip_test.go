@@ -14,12 +14,21 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/hodei-jobs/hodei/eventstore"
+	"github.com/hodei-jobs/hodei/eventstore/durable/durabletest"
 )
 
-// filled makes an index of many streams and returns its file and its model.
-func filled(t testing.TB, streams int) (string, *model) {
+// filled makes an index of many streams and returns its file and its model. Pages
+// are as large as said; with small ones few bytes make up trees with branches.
+func filled(t testing.TB, streams, pageSize int) (string, *model) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "index.db")
+	path := filepath.Join(durabletest.Memory(t), "index.db")
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{PageSize: pageSize})
+	if err == nil {
+		err = db.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	ix, m := open(t, path), newModel()
 	var runs []Run
 	for i := range streams {
@@ -43,41 +52,68 @@ func filled(t testing.TB, streams int) (string, *model) {
 	return path, m
 }
 
-// A flipped bit anywhere in the bytes in use is found by opening or by the scrub,
-// or every answer is right all the same, also after more was written: a page in
-// use that damage has put on the list of free ones would be written over. None
-// of it ends the process or goes on for ever.
+// Every bit of a small index that is in use is flipped, some of a larger one, and
+// some that are in no use. It is found by
+// opening or by the scrub, or every answer is right all the same, also after more
+// was written: a page in use that damage has put on the list of free ones would be
+// written over. None of it ends the process or goes on for ever.
 func TestEveryFlippedByteIsFoundOrHarmless(t *testing.T) {
-	path, m := filled(t, 120)
+	const smallPage = 1024 // the smallest that bbolt finds again
+	for name, row := range map[string]struct{ streams, pageSize, step int }{
+		"small pages": {24, smallPage, 1},
+		"large pages": {120, os.Getpagesize(), 997},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path, m := filled(t, row.streams, row.pageSize)
+			step := row.step
+			switch {
+			case os.Getenv("HODEI_LONG") != "":
+				step = min(step, 8) // every byte of the large ones, too: minutes
+			case testing.Short():
+				step *= 8
+			}
+			flipEach(t, path, m, step)
+		})
+	}
+}
+
+// flipEach flips one of step bits in use, a different one of each byte, and then a
+// bit of every 61st byte in no use.
+func flipEach(t *testing.T, path string, m *model, step int) {
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	used, end := bytesInUse(t, path)
 	whole = whole[:end] // the rest is room to grow
-	step := 997
-	switch {
-	case os.Getenv("HODEI_LONG") != "":
-		step = 5
-	case testing.Short():
-		step = 4999
-	}
-	flipped := filepath.Join(t.TempDir(), "flipped.db")
+	flipped := filepath.Join(durabletest.Memory(t), "flipped.db")
 	found, harmless := 0, 0
-	for bit := 0; bit < 8*len(used); bit += step {
-		at := used[bit/8]
+	flip := func(at, bit int, inUse bool) {
 		b := slices.Clone(whole)
-		b[at] ^= 1 << (bit % 8)
+		b[at] ^= 1 << bit
 		switch detected, err := examine(t, flipped, b, m); {
+		case err != nil:
+			t.Fatalf("byte %d, bit %d: the scrub passed, but %v", at, bit, err)
+		case !inUse:
 		case detected:
 			found++
-		case err != nil:
-			t.Fatalf("byte %d, bit %d: the scrub passed, but %v", at, bit%8, err)
 		default:
 			harmless++
 		}
 	}
-	t.Logf("%d flips found, %d harmless", found, harmless)
+	for i := 0; i < 8*len(used); i += step {
+		flip(used[i/8], (i/8+i)%8, true)
+	}
+	inUse := make([]bool, len(whole))
+	for _, at := range used {
+		inUse[at] = true
+	}
+	for at := 0; at < len(whole); at += 61 {
+		if !inUse[at] {
+			flip(at, at%8, false)
+		}
+	}
+	t.Logf("of %d bytes %d are in use: %d flips found, %d harmless", len(whole), len(used), found, harmless)
 	if found == 0 {
 		t.Error("no flip was found")
 	}
@@ -117,7 +153,7 @@ func examine(t *testing.T, path string, b []byte, m *model) (detected bool, err 
 
 // Pages that would be followed for ever, or written over though they are in use.
 func TestPagesThatLeadAstrayAreFound(t *testing.T) {
-	path, m := filled(t, 2000)
+	path, m := filled(t, 2000, os.Getpagesize())
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +206,7 @@ func TestPagesThatLeadAstrayAreFound(t *testing.T) {
 func TestDamageUnderAnOpenIndexBlocksNobody(t *testing.T) {
 	for name, fill := range map[string]byte{"zeroes": 0, "ones": 0xFF} {
 		for _, kind := range []uint16{branchPage, leafPage, freePages} {
-			path, m := filled(t, 2000)
+			path, m := filled(t, 2000, os.Getpagesize())
 			ix := open(t, path)
 			if err := ix.Scrub(context.Background(), nil); err != nil {
 				t.Fatal(err)
@@ -239,10 +275,14 @@ func swapElements(b []byte, leaf int) {
 	order.PutUint32(second[4:], one-elementSize)
 }
 
-// bytesInUse returns the offsets of all bytes of pages that hold something, and
-// where the last page ends.
+// bytesInUse returns the offsets of all bytes that say something: of the meta
+// pages, the trees and the list of free pages; and where the last page ends.
 func bytesInUse(t *testing.T, path string) (out []int, end int64) {
 	t.Helper()
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, PreLoadFreelist: true})
 	if err != nil {
 		t.Fatal(err)
@@ -259,7 +299,8 @@ func bytesInUse(t *testing.T, path string) (out []int, end int64) {
 			if p.Type == "free" {
 				continue
 			}
-			for k := range size * (1 + p.OverflowCount) {
+			page := whole[i*size : (i+1+p.OverflowCount)*size]
+			for k := range usedOf(t, page) {
 				out = append(out, i*size+k)
 			}
 			i += p.OverflowCount
@@ -269,4 +310,28 @@ func bytesInUse(t *testing.T, path string) (out []int, end int64) {
 		t.Fatal(err)
 	}
 	return out, end
+}
+
+// usedOf returns how many bytes of a page say something.
+func usedOf(t *testing.T, page []byte) int {
+	t.Helper()
+	kind, count := order.Uint16(page[8:]), int(order.Uint16(page[10:]))
+	switch kind {
+	case freePages:
+		return pageHeader + 8*count
+	case branchPage, leafPage:
+		used := pageHeader + count*elementSize
+		for i := range count {
+			e := page[pageHeader+i*elementSize:]
+			end := pageHeader + i*elementSize
+			if kind == branchPage {
+				end += int(order.Uint32(e) + order.Uint32(e[4:]))
+			} else {
+				end += int(order.Uint32(e[4:]) + order.Uint32(e[8:]) + order.Uint32(e[12:]))
+			}
+			used = max(used, end)
+		}
+		return used
+	}
+	return pageHeader + metaSize
 }

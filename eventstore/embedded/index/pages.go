@@ -25,10 +25,11 @@ import (
 //
 // Numbers are in the byte order of the machine.
 const (
-	pageHeader  = 16
-	elementSize = 16
-	firstPage   = 2  // after the two metas
-	maxDepth    = 64 // of a tree; one of a petabyte has less
+	pageHeader   = 16
+	elementSize  = 16
+	bucketHeader = 16
+	firstPage    = 2  // after the two metas
+	maxDepth     = 64 // of a tree; one of a petabyte has less
 
 	dataFlags   = 0 // of leaf elements
 	bucketFlags = 1 // of those that are buckets
@@ -138,6 +139,9 @@ func (w *pages) tree(id uint64, flags uint32, depth int) (all span, err error) {
 		if err != nil || kind == leafPage && e.flags != flags {
 			return all, damage("element %d of page %d is damaged", i, id)
 		}
+		if kind == leafPage && flags == bucketFlags && !wholeBucket(e.value) {
+			return all, damage("the bucket in element %d of page %d is damaged", i, id)
+		}
 		below := span{e.key, e.key}
 		if kind == branchPage {
 			if below, err = w.tree(e.child, flags, depth+1); err != nil {
@@ -154,11 +158,41 @@ func (w *pages) tree(id uint64, flags uint32, depth int) (all span, err error) {
 	return all, nil
 }
 
-// element is one entry of a page; child is of a branch, flags are of a leaf.
+// wholeBucket reports whether the value of a bucket is one: its root page's id 8, a
+// sequence 8, and if the id is 0, a leaf of its own right behind, as long as that
+// is small.
+func wholeBucket(value []byte) bool {
+	if len(value) < bucketHeader {
+		return false
+	}
+	if order.Uint64(value) != 0 {
+		return true
+	}
+	b := value[bucketHeader:]
+	if len(b) < pageHeader || order.Uint16(b[8:]) != leafPage {
+		return false
+	}
+	count := int(order.Uint16(b[10:]))
+	if pageHeader+count*elementSize > len(b) {
+		return false
+	}
+	var before []byte
+	for i := range count {
+		e, err := elementAt(b, leafPage, i)
+		if err != nil || e.flags != dataFlags || i > 0 && bytes.Compare(before, e.key) >= 0 {
+			return false
+		}
+		before = e.key
+	}
+	return true
+}
+
+// element is one entry of a page; child is of a branch, value and flags are of a
+// leaf.
 type element struct {
-	key   []byte
-	child uint64
-	flags uint32
+	key, value []byte
+	child      uint64
+	flags      uint32
 }
 
 var errElement = errors.New("an element reaches out of its page or has no key")
@@ -177,6 +211,7 @@ func elementAt(b []byte, kind uint16, i int) (e element, err error) {
 		return e, errElement
 	}
 	e.key = b[from : from+uint64(keys)]
+	e.value = b[from+uint64(keys) : from+uint64(keys)+uint64(values)]
 	return e, nil
 }
 
