@@ -111,6 +111,24 @@ type Record struct {
 // When returns the record's time.
 func (r *Record) When() time.Time { return time.Unix(0, r.Time).UTC() }
 
+// The times that nanoseconds since 1970 reach, the years 1677 to 2262.
+var (
+	earliest = time.Unix(0, math.MinInt64)
+	latest   = time.Unix(0, math.MaxInt64)
+)
+
+// Nanos returns a time as records have it. One that is too far away for that
+// becomes the earliest or the latest that isn't.
+func Nanos(t time.Time) int64 {
+	switch {
+	case t.Before(earliest):
+		return math.MinInt64
+	case t.After(latest):
+		return math.MaxInt64
+	}
+	return t.UnixNano()
+}
+
 // Filter chooses records. Its zero value chooses all. A record passes if its
 // stream begins with one of Prefixes (if there are any) and its type is one of
 // Types (if there are any).
@@ -171,7 +189,8 @@ type Store interface {
 	Wait() (head Position, next <-chan struct{})
 
 	// PositionAt returns the position of the last record whose time is at or
-	// before t; 0 if there is none.
+	// before t; 0 if there is none. Any time will do, also one that [Nanos] has to
+	// bring nearer.
 	PositionAt(ctx context.Context, t time.Time) (Position, error)
 
 	// ChainAt returns the record chain's hash at p; the zero hash at 0.

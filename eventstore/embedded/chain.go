@@ -42,7 +42,7 @@ func (s *Store) PositionAt(ctx context.Context, at time.Time) (eventstore.Positi
 	if s.closed() {
 		return 0, eventstore.ErrClosed
 	}
-	t, ns := s.tail.Load(), at.UnixNano()
+	t, ns := s.tail.Load(), eventstore.Nanos(at)
 	if ns >= t.time {
 		return t.head, nil
 	}

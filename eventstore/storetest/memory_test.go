@@ -285,9 +285,12 @@ func (m *memory) Wait() (eventstore.Position, <-chan struct{}) {
 func (m *memory) PositionAt(_ context.Context, t time.Time) (eventstore.Position, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	at := t.UnixNano()
-	if m.fault == "a position is that before a time" {
+	at := eventstore.Nanos(t)
+	switch m.fault {
+	case "a position is that before a time":
 		at--
+	case "a time far away overflows":
+		at = t.UnixNano()
 	}
 	return positionAt(m.naive.records, at), m.open()
 }

@@ -121,6 +121,22 @@ func (p *proof) positions() {
 			}
 		}
 	}
+	for _, far := range []struct {
+		time time.Time
+		want eventstore.Position
+	}{
+		{time.Time{}, 0},
+		{time.Date(-4000, 1, 1, 0, 0, 0, 0, time.UTC), 0},
+		{time.Date(1600, 1, 1, 0, 0, 0, 0, time.UTC), 0},
+		{time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC), p.head()},
+		{time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), p.head()},
+		{time.Unix(1<<60, 0), p.head()},
+		{time.Unix(-1<<60, 0), 0},
+	} {
+		if got, err := p.store.PositionAt(p.ctx, far.time); got != far.want || err != nil {
+			p.Errorf("in the year %d it is #%d, %v, not #%d", far.time.Year(), got, err, far.want)
+		}
+	}
 }
 
 func positionAt(records []*eventstore.Record, t int64) (last eventstore.Position) {

@@ -59,6 +59,7 @@ func TestEveryPlantedFaultIsFound(t *testing.T) {
 		{"revisions are stale", "order/positions_and_revisions"},
 		{"time follows the wall clock back", "order/time_never_goes_back_when"},
 		{"a position is that before a time", "order/the_position_at"},
+		{"a time far away overflows", "order/the_position_at"},
 		{"the chain goes on beyond the head", "order/the_chain_is_zero"},
 		{"the chain leaves metadata out", "order/the_chain_is_zero"},
 		{"the head runs ahead", "wait/the_channel_is_closed"},
