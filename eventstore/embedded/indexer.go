@@ -70,8 +70,9 @@ func newIndexer(s *Store, files indexFiles, ix index.Index, damage error) *index
 	return x
 }
 
-// usable returns the index, or why appends are refused.
-func (x *indexer) usable() (index.Index, error) {
+// usable returns the state with an index that can be believed, or why appends are
+// refused.
+func (x *indexer) usable() (*indexState, error) {
 	s := x.state.Load()
 	if x.low.Load() && x.far(x.store.tail.Load().head) {
 		return nil, x.store.space.refusal()
@@ -79,7 +80,7 @@ func (x *indexer) usable() (index.Index, error) {
 	if s.refuse != "" {
 		return nil, &eventstore.ReadOnlyError{Reason: s.refuse, Progress: math.Float64frombits(x.share.Load())}
 	}
-	return s.index, nil
+	return s, nil
 }
 
 func (x *indexer) indexed() eventstore.Position { return eventstore.Position(x.done.Load()) }
@@ -112,17 +113,19 @@ func token(c chan struct{}) {
 	}
 }
 
-// condemn says that the index is damaged. It is made anew; until then appends
-// are refused with the error that is returned.
-func (x *indexer) condemn(cause error) error {
-	s := x.state.Load()
+// condemn says that the index is damaged, as it was asked in state s. It is made
+// anew; until then appends are refused with the error that is returned, never nil.
+// If another state has come since, its index is not to blame.
+func (x *indexer) condemn(s *indexState, cause error) error {
 	if s.refuse == "" && x.state.CompareAndSwap(s, &indexState{index: s.index, refuse: "its index is damaged and is made anew", cause: cause}) {
 		x.share.Store(0)
 		token(x.wake)
 		token(x.moved)
 	}
-	_, err := x.usable()
-	return err
+	if _, err := x.usable(); err != nil {
+		return err
+	}
+	return &eventstore.ReadOnlyError{Reason: "its index has just been made anew", Progress: 1}
 }
 
 // run prepares the index, then follows the log until ctx ends.
@@ -156,7 +159,7 @@ func (x *indexer) step(ctx context.Context) {
 		x.pause(ctx)
 		token(x.wake)
 	default:
-		_ = x.condemn(err) // appends are told
+		_ = x.condemn(x.state.Load(), err) // appends are told
 	}
 }
 

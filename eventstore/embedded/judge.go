@@ -201,7 +201,7 @@ type question struct {
 // prefetch asks the index, in one view, for what the batch needs and is not in
 // memory. What it answers is checked against the log before it is believed.
 // A returned error refuses the batch.
-func (w *writer) prefetch(ix index.Index, batch []item) error {
+func (w *writer) prefetch(s *indexState, batch []item) error {
 	var q question
 	asked := make(map[eventstore.StreamID]bool)
 	for _, t := range batch {
@@ -212,20 +212,20 @@ func (w *writer) prefetch(ix index.Index, batch []item) error {
 			}
 		}
 		for i := range a.Batches {
-			s := a.Batches[i].Stream
-			if !asked[s] && w.store.heads.stream(s) == nil {
-				asked[s] = true
-				q.streams = append(q.streams, s)
+			stream := a.Batches[i].Stream
+			if !asked[stream] && w.store.heads.stream(stream) == nil {
+				asked[stream] = true
+				q.streams = append(q.streams, stream)
 			}
 		}
 	}
 	if len(q.streams)+len(q.ids) == 0 {
 		return nil
 	}
-	if err := q.ask(ix); err != nil {
-		return w.store.index.condemn(err)
+	if err := q.ask(s.index); err != nil {
+		return w.store.index.condemn(s, err)
 	}
-	return w.believe(&q)
+	return w.believe(s, &q)
 }
 
 func (q *question) ask(ix index.Index) error {
@@ -252,14 +252,14 @@ func (q *question) ask(ix index.Index) error {
 }
 
 // believe checks the answers against the records they name and keeps them.
-func (w *writer) believe(q *question) error {
+func (w *writer) believe(asked *indexState, q *question) error {
 	s := w.store
 	for i, run := range q.runs {
 		if run.Count == 0 {
 			continue
 		}
 		last := run.Revision + eventstore.Revision(run.Count) - 1
-		if err := s.checkRun(q.streams[i], run, last); err != nil {
+		if err := s.checkRun(asked, q.streams[i], run, last); err != nil {
 			return err
 		}
 		s.heads.put(q.streams[i], &head{origin: run.Origin, revision: last})
@@ -273,7 +273,7 @@ func (w *writer) believe(q *question) error {
 			return err
 		}
 		if err != nil || f.at(p).ID != q.ids[i] || len(f.appendAt(p)) == 0 {
-			return s.index.condemn(fmt.Errorf("the index says that append %s is at #%d, where it is not", q.ids[i], p))
+			return s.index.condemn(asked, fmt.Errorf("the index says that append %s is at #%d, where it is not", q.ids[i], p))
 		}
 		w.draft.old[q.ids[i]] = p
 	}

@@ -171,7 +171,7 @@ func (s *Store) readOne(v streamView, sp span, r eventstore.Revision) (*eventsto
 		return nil, err
 	}
 	if err != nil || f.at(p).Stream != v.stream || f.at(p).Revision != r {
-		return nil, s.index.condemn(fmt.Errorf("the index says that revision %d of %s is at #%d, where it is not", r, v.stream, p))
+		return nil, s.index.condemn(v.index, fmt.Errorf("the index says that revision %d of %s is at #%d, where it is not", r, v.stream, p))
 	}
 	return f.at(p), nil
 }
@@ -194,6 +194,7 @@ type streamView struct {
 	stream   eventstore.StreamID
 	revision eventstore.Revision
 	head     head
+	index    *indexState // that was asked for the rest
 }
 
 // openStream finds out what there is of a stream, up to the durable head.
@@ -201,17 +202,17 @@ func (s *Store) openStream(ctx context.Context, stream eventstore.StreamID) (str
 	if s.closed() {
 		return streamView{}, eventstore.ErrClosed
 	}
-	ix, refused := s.index.usable()
+	state, refused := s.index.usable()
 	if refused != nil {
 		return s.scanStream(ctx, stream)
 	}
 	t := s.tail.Load()
 	if h := s.heads.stream(stream); h != nil {
-		return streamView{stream, h.visible(t.head), *h}, nil
+		return streamView{stream, h.visible(t.head), *h, state}, nil
 	}
-	v := streamView{stream: stream}
+	v := streamView{stream: stream, index: state}
 	var run index.Run
-	err := ix.View(func(r index.Reader) error {
+	err := state.index.View(func(r index.Reader) error {
 		origin, ok := r.Origin(stream)
 		if !ok {
 			return nil
@@ -224,10 +225,10 @@ func (s *Store) openStream(ctx context.Context, stream eventstore.StreamID) (str
 		return nil
 	})
 	if err != nil {
-		_ = s.index.condemn(err)
+		_ = s.index.condemn(state, err)
 		return s.scanStream(ctx, stream)
 	}
-	if v.revision > 0 && s.checkRun(stream, run, v.revision) != nil {
+	if v.revision > 0 && s.checkRun(state, stream, run, v.revision) != nil {
 		return s.scanStream(ctx, stream)
 	}
 	return v, nil
@@ -236,7 +237,7 @@ func (s *Store) openStream(ctx context.Context, stream eventstore.StreamID) (str
 // checkRun holds an answer of the index against the log: the record with
 // revision r, which run has, must be what and where the index says. If it is
 // not, the index is condemned.
-func (s *Store) checkRun(stream eventstore.StreamID, run index.Run, r eventstore.Revision) error {
+func (s *Store) checkRun(asked *indexState, stream eventstore.StreamID, run index.Run, r eventstore.Revision) error {
 	p := run.Position + eventstore.Position(r-run.Revision)
 	f, err := s.frame(p)
 	if err != nil && !errors.Is(err, errBeyond) {
@@ -247,7 +248,7 @@ func (s *Store) checkRun(stream eventstore.StreamID, run index.Run, r eventstore
 			return nil
 		}
 	}
-	return s.index.condemn(fmt.Errorf("the index says that revision %d of %s is at #%d, where it is not", r, stream, p))
+	return s.index.condemn(asked, fmt.Errorf("the index says that revision %d of %s is at #%d, where it is not", r, stream, p))
 }
 
 // spanOf returns the span with revision r of a stream.
@@ -256,7 +257,7 @@ func (s *Store) spanOf(v streamView, r eventstore.Revision) (span, error) {
 		return sp, nil
 	}
 	var run index.Run
-	err := s.index.state.Load().index.View(func(x index.Reader) error {
+	err := v.index.index.View(func(x index.Reader) error {
 		var ok bool
 		if run, ok = x.RunAt(v.head.origin, r); !ok {
 			return fmt.Errorf("the index does not have revision %d of %s", r, v.stream)
@@ -267,7 +268,7 @@ func (s *Store) spanOf(v streamView, r eventstore.Revision) (span, error) {
 		return nil
 	})
 	if err != nil {
-		return span{}, s.index.condemn(err)
+		return span{}, s.index.condemn(v.index, err)
 	}
 	return span{run.Position, run.Revision, run.Count}, nil
 }
@@ -276,7 +277,7 @@ func (s *Store) spanOf(v streamView, r eventstore.Revision) (span, error) {
 // the index is being checked or made anew. Journals before the one in which the
 // stream begins are passed over by the seals' filters.
 func (s *Store) scanStream(ctx context.Context, stream eventstore.StreamID) (streamView, error) {
-	v := streamView{stream: stream}
+	v := streamView{stream: stream, index: s.index.state.Load()}
 	t := s.tail.Load()
 	from := eventstore.Position(max(1, s.log.First()))
 	for _, j := range s.log.Journals() {
