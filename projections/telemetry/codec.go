@@ -11,7 +11,10 @@ import (
 // A frame of the journal holds samples, each as what it differs by from the
 // worker's sample before. Numbers are varints; a difference is signed.
 //
-//	byte      1 if nothing is presumed from frames before, else 0
+//	byte      1 if nothing is presumed from frames before, else 0; 2 if it is no
+//	          frame of samples but says where an opening of the journal begins:
+//	          the offset before its first sample, and the highest position of all
+//	          samples before
 //	offset    of its first sample
 //	each sample:
 //	  worker      its number in order of first appearance since the last such
@@ -30,6 +33,7 @@ import (
 const (
 	frameContinues = 0
 	frameBegins    = 1
+	frameOpens     = 2
 
 	nodeGauges    = 4
 	attemptGauges = 8
@@ -42,7 +46,7 @@ const (
 
 // Record is a sample as the journal holds it.
 type Record struct {
-	Offset   uint64              // 1, 2, 3, … of all samples
+	Offset   uint64              // as of [View]
 	Position eventstore.Position // of the log when it arrived
 	Time     int64               // ns since 1970
 	Worker   id.ID
@@ -162,6 +166,9 @@ func (a *Attempt) gauges() []*Gauge {
 
 // frame reads a frame's body, which holds count records.
 func (h *history) frame(body []byte, count uint32) ([]Record, error) {
+	if _, ok := parseOpening(body); ok {
+		return nil, nil
+	}
 	if len(body) == 0 || body[0] > frameBegins {
 		return nil, errFrame
 	}

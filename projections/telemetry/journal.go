@@ -42,7 +42,8 @@ type Options struct {
 // journal writes samples behind the table's back.
 type journal struct {
 	Options
-	log *wal.Log
+	log   *wal.Log
+	noted func() // is called once something of this opening is on disk
 
 	queue  chan Record // bounded by queued; a full one drops
 	broken atomic.Bool // it takes no more; the table does without
@@ -54,6 +55,7 @@ type journal struct {
 	count   uint32
 	begun   time.Time // the current journal
 	span    span      // of the current journal
+	opening opening   // as the next journal's first frame is to say
 }
 
 // span is what is kept of a closed journal: the last position and time in it.
@@ -85,42 +87,14 @@ func Open(dir string, o Options) (*Table, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	last, err := lastRecord(log)
+	opening, err := openingOf(log)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot open telemetry: %w", err), log.Close(nil))
 	}
 	t := New()
-	t.journal = &journal{Options: o, log: log, queue: make(chan Record, queued)}
-	t.offset, t.highest = last.Offset, last.Position
-	t.View().Offset = last.Offset
+	t.journal = &journal{Options: o, log: log, opening: opening, noted: t.stamp, queue: make(chan Record, queued)}
+	t.offset, t.highest, t.unstamped = opening.offset, opening.position, true
 	return t, nil
-}
-
-// Highest returns the highest position of the log that the journal named when it
-// was opened: it had been durable then.
-func (t *Table) Highest() eventstore.Position { return t.highest }
-
-// lastRecord returns the last sample on disk, the zero Record if there is none.
-func lastRecord(log *wal.Log) (last Record, err error) {
-	journals := log.Journals()
-	for len(journals) > 0 && journals[len(journals)-1].Frames == 0 {
-		journals = journals[:len(journals)-1]
-	}
-	if len(journals) == 0 {
-		return last, nil
-	}
-	var h history
-	for f, err := range log.Frames(journals[len(journals)-1].First) {
-		if err != nil {
-			return last, err
-		}
-		records, err := h.frame(f.Body, f.Count)
-		if err != nil {
-			return last, err
-		}
-		last = records[len(records)-1]
-	}
-	return last, nil
 }
 
 // offer hands a sample to the writer, or reports that it can't. A journal that
@@ -158,8 +132,8 @@ func (j *journal) run(ctx context.Context) error {
 	j.begin(frameBegins)
 	timer := time.NewTimer(flushEvery)
 	timer.Stop()
-	for {
-		var err error
+	err := j.note()
+	for err == nil {
 		select {
 		case r := <-j.queue:
 			if j.count == 0 {
@@ -171,10 +145,8 @@ func (j *journal) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return j.drain()
 		}
-		if err != nil {
-			return err
-		}
 	}
+	return err
 }
 
 // drain writes what was queued before ctx ended.
@@ -209,6 +181,7 @@ func (j *journal) take(r *Record) error {
 	j.frame = j.history.append(j.frame, r)
 	j.count++
 	j.span = span{r.Position, r.Time}
+	j.opening = opening{r.Offset, max(j.opening.position, r.Position)}
 	if len(j.frame) < flushBytes {
 		return nil
 	}
@@ -229,6 +202,7 @@ func (j *journal) flush() error {
 	if err != nil {
 		return fmt.Errorf("cannot write telemetry: %w", err)
 	}
+	j.noted()
 	if j.log.Full(0) || j.Clock().Sub(j.begun) >= journalSpan {
 		return j.roll()
 	}
@@ -245,6 +219,9 @@ func (j *journal) roll() error {
 	}
 	j.begun = j.Clock()
 	j.begin(frameBegins)
+	if err := j.note(); err != nil { // those before may go
+		return err
+	}
 	all := j.log.Journals()
 	var bytes int64
 	for _, one := range all {
@@ -265,17 +242,6 @@ func (j *journal) roll() error {
 		bytes -= one.Bytes
 	}
 	return nil
-}
-
-// spanOf returns what a closed journal holds; of one that was not closed in
-// order, that it may hold anything.
-func spanOf(one wal.Journal) span {
-	position, n := binary.Uvarint(one.Meta)
-	if n <= 0 {
-		return span{position: 1<<64 - 1, time: 1<<63 - 1}
-	}
-	time, _ := binary.Varint(one.Meta[n:])
-	return span{eventstore.Position(position), time}
 }
 
 // Read yields the samples that arrived while the log was at positions from to

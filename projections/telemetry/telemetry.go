@@ -7,7 +7,8 @@
 //
 // Heartbeats are not events. Each sample is stamped with the position of the log
 // at which it arrived, so that what was known of a moment can be had again. What
-// placement sees has an offset: the number of the last sample in it. A sample
+// placement sees has an offset: the number of the last sample in it, which no other
+// sample ever has. A sample
 // that the journal can't take in time is not shown to placement either, so that a
 // decision can be taken again on exactly what it was taken on.
 package telemetry
@@ -88,8 +89,9 @@ type Table struct {
 	highest eventstore.Position // that the journal named when it was opened
 	dropped atomic.Uint64
 
-	mu     sync.Mutex // one writer at a time
-	offset uint64     // guarded by mu: of the last sample that counts
+	mu        sync.Mutex // one writer at a time
+	offset    uint64     // guarded by mu: of the last sample that counts
+	unstamped bool       // guarded by mu: the journal could not yet say where offsets begin
 }
 
 // slot is a worker's place, so that being heard costs nothing but a store.
@@ -218,8 +220,16 @@ func (t *Table) Report(worker id.ID, at int64, s Sample) {
 	}
 	t.offset++
 	if v := t.View(); v.differs(worker, s) {
-		t.show(v.with(worker, s, t.offset))
+		t.show(v.with(worker, s, t.stamped()))
 	}
+}
+
+// stamped returns the offset that a View has now. The caller holds mu.
+func (t *Table) stamped() uint64 {
+	if t.unstamped {
+		return 0
+	}
+	return t.offset
 }
 
 func (t *Table) replaceUsage(before *Report, attempts []Attempt) {

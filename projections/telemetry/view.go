@@ -16,8 +16,9 @@ const (
 
 // View is the use of all workers at one moment, rounded up. It does not change.
 type View struct {
-	// Offset is the number of the last sample that changed it: of all samples
-	// that were reported since the journal began.
+	// Offset is the number of the last sample that changed it. Numbers rise, by one
+	// until the journal is opened again, and none is used twice. It is 0 as long as
+	// the journal has written nothing since it was opened.
 	Offset uint64
 
 	nodes *btree.Map[id.ID, node]
