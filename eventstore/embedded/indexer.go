@@ -18,10 +18,6 @@ const (
 	maxUnindexed = 200_000 // events; appends wait above it
 	indexBatch   = 32_000  // events in one transaction: large ones cost appends less
 
-	// copyEvery is after how many journals a copy of the index is made, from
-	// which a damaged one is brought up to date instead of made from nothing.
-	copyEvery = 64
-
 	indexRetry = time.Second // between tries to write the index on a full disk
 )
 
@@ -46,6 +42,8 @@ type indexer struct {
 	events  int
 	to      index.Checkpoint // after pending was written
 	rolled  int              // journals since the last copy
+
+	copying copying
 
 	once    sync.Once
 	stopped chan struct{}
@@ -86,8 +84,12 @@ func (x *indexer) usable() (*indexState, error) {
 func (x *indexer) indexed() eventstore.Position { return eventstore.Position(x.done.Load()) }
 
 // behind reports whether appends must wait for the index. They don't if it is
-// being prepared or its disk is full: they are refused then.
+// being prepared or its disk is full: they are refused then. Half the way there a
+// copy is given up, for which the index may be waiting.
 func (x *indexer) behind(head eventstore.Position) bool {
+	if head > x.indexed()+maxUnindexed/2 {
+		x.copying.giveUp()
+	}
 	return x.far(head) && x.state.Load().refuse == "" && !x.low.Load()
 }
 
@@ -151,7 +153,7 @@ func (x *indexer) step(ctx context.Context) {
 	switch {
 	case err == nil:
 		x.low.Store(false)
-		x.copy()
+		x.copyIfDue(ctx)
 	case wal.NoRoom(err):
 		x.low.Store(true)
 		token(x.moved)
@@ -161,29 +163,6 @@ func (x *indexer) step(ctx context.Context) {
 	default:
 		_ = x.condemn(x.state.Load(), err) // appends are told
 	}
-}
-
-// copy keeps a copy of the index now and then.
-func (x *indexer) copy() {
-	x.mu.Lock()
-	due := x.rolled >= copyEvery
-	if due {
-		x.rolled = 0
-	}
-	x.mu.Unlock()
-	if !due {
-		return
-	}
-	if err := x.files.copy(x.state.Load().index); err != nil {
-		x.logger.Warn("cannot copy index", "error", err)
-	}
-}
-
-// journalEnded counts a journal. Called by the writer.
-func (x *indexer) journalEnded() {
-	x.mu.Lock()
-	x.rolled++
-	x.mu.Unlock()
 }
 
 func (x *indexer) pause(ctx context.Context) {
@@ -225,6 +204,7 @@ func (x *indexer) write(least int) error {
 // flush writes what is left when the store closes. If it can't, the next start
 // reads it from the log again.
 func (x *indexer) flush() {
+	x.copying.end()
 	s := x.state.Load()
 	if s.refuse == "" {
 		if err := x.write(1); err != nil {
@@ -239,6 +219,7 @@ func (x *indexer) flush() {
 // prepare scrubs the index and brings it up to the log's end; if it is damaged
 // a new one is made, over and over if need be. Then appends are taken.
 func (x *indexer) prepare(ctx context.Context) {
+	x.copying.end()        // it is of an index that may go
 	x.store.writing.Lock() // a frame that was judged before appends were refused is finished
 	s := x.state.Load()
 	x.store.writing.Unlock()

@@ -365,7 +365,7 @@ func TestACopyTakesTheDamagedIndexsPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	files := indexFiles{dir: filepath.Join(cfg.Dir, indexDir), openDB: index.Open}
-	if err := errors.Join(files.copy(ix), ix.Close()); err != nil {
+	if err := errors.Join(files.copy(t.Context(), ix), ix.Close()); err != nil {
 		t.Fatal(err)
 	}
 	filledStore(t, cfg, 10) // the copy is old by now

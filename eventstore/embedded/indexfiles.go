@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -121,9 +122,9 @@ func (f indexFiles) setAside() error {
 }
 
 // copy keeps a copy of the index.
-func (f indexFiles) copy(ix index.Index) error {
+func (f indexFiles) copy(ctx context.Context, ix index.Index) error {
 	temp := f.path(copyName) + ".tmp"
-	if err := ix.Copy(temp); err != nil {
+	if err := ix.Copy(ctx, temp); err != nil {
 		return errors.Join(err, os.RemoveAll(temp))
 	}
 	return os.Rename(temp, f.path(copyName))

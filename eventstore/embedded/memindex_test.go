@@ -56,8 +56,10 @@ func (m *memIndex) Checkpoint() index.Checkpoint {
 }
 
 func (m *memIndex) Scrub(context.Context, func(done, total uint64)) error { return nil }
-func (m *memIndex) Copy(string) error                                     { return errors.New("an index in memory has no copy") }
-func (m *memIndex) Close() error                                          { return nil }
+func (m *memIndex) Copy(context.Context, string) error {
+	return errors.New("an index in memory has no copy")
+}
+func (m *memIndex) Close() error { return nil }
 
 type memReader struct{ m *memIndex }
 

@@ -2,6 +2,7 @@ package index
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -280,8 +281,22 @@ func entriesOf(runs []Run, after eventstore.Position) (sets [buckets][]entry) {
 	return sets
 }
 
-// Copy implements [Index].
-func (b *bolt) Copy(path string) (err error) {
+// untilDone is a file that takes bytes until ctx ends.
+type untilDone struct {
+	ctx  context.Context
+	file *os.File
+}
+
+func (u untilDone) Write(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.file.Write(p)
+}
+
+// Copy implements [Index]. A write that needs a larger mapping waits for its
+// transaction.
+func (b *bolt) Copy(ctx context.Context, path string) (err error) {
 	defer rescue(&err)
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
@@ -289,10 +304,10 @@ func (b *bolt) Copy(path string) (err error) {
 		return err
 	}
 	err = b.db.View(func(tx *bbolt.Tx) error {
-		_, err := tx.WriteTo(f)
+		_, err := tx.WriteTo(untilDone{ctx, f})
 		return err
 	})
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(err, ctx.Err(), f.Sync(), f.Close()); err != nil { // bbolt hides why
 		return fmt.Errorf("cannot copy index: %w", err)
 	}
 	d, err := os.Open(filepath.Dir(path))

@@ -153,11 +153,24 @@ func TestACopyIsAnIndex(t *testing.T) {
 	path, m := filled(t, 50, os.Getpagesize())
 	ix := open(t, path)
 	copied := path + ".copy"
-	if err := errors.Join(ix.Copy(copied), ix.Close()); err != nil {
+	if err := errors.Join(ix.Copy(context.Background(), copied), ix.Close()); err != nil {
 		t.Fatal(err)
 	}
 	again := open(t, copied)
 	if err := errors.Join(again.Scrub(context.Background(), nil), m.check(again), again.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestACopyEndsWithItsContext(t *testing.T) {
+	path, _ := filled(t, 50, os.Getpagesize())
+	ix := open(t, path)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := ix.Copy(ctx, path+".copy"); !errors.Is(err, context.Canceled) {
+		t.Errorf("a copy that nobody wants any more: %v", err)
+	}
+	if err := ix.Close(); err != nil {
 		t.Error(err)
 	}
 }

@@ -54,7 +54,9 @@ type Index interface {
 	// Scrub verifies the whole index: the digests of each bucket equal a full scan
 	// in which each key is also looked up. done and total are keys.
 	Scrub(ctx context.Context, progress func(done, total uint64)) error
-	// Copy writes a copy of the index to path, durably.
-	Copy(path string) error
+	// Copy writes a copy of the index as it is now to path, durably, unless ctx
+	// ends before. Writes go on meanwhile, but now and then one has to wait for it:
+	// whoever is in a hurry ends it.
+	Copy(ctx context.Context, path string) error
 	Close() error
 }
