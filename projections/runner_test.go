@@ -34,6 +34,7 @@ type memory struct {
 	snapshots []eventstore.Snapshot
 	saved     chan eventstore.Position  // nil: nobody asks
 	reading   func(eventstore.Position) // is told from where; may be nil
+	most      int                       // records a read returns; 0 for any number
 }
 
 func newMemory() *memory { return &memory{log: worldtest.New(), next: make(chan struct{})} }
@@ -70,6 +71,9 @@ func (m *memory) ReadAll(_ context.Context, buf []*eventstore.Record, from event
 	}
 	if m.reading != nil {
 		m.reading(from)
+	}
+	if m.most > 0 {
+		limit = min(limit, m.most)
 	}
 	to := min(m.head, from+eventstore.Position(limit)-1)
 	return append(buf, m.log.Records[from-1:to]...), to + 1, nil
@@ -158,6 +162,38 @@ func TestRunnerPublishesOnItsWay(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// While the runner is behind and reads are slow, what was applied a millisecond ago
+// is shown; but it is not shown after each read.
+func TestRunnerPublishesInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		r, stop := run(t, m)
+		<-r.Ready()
+		const (
+			records = 10
+			takes   = 400 * time.Microsecond
+			unseen  = 2 * records // what two reads return; after the third it is more than a millisecond
+		)
+		var most eventstore.Position
+		m.mu.Lock()
+		m.most = records
+		m.reading = func(from eventstore.Position) {
+			most = max(most, from-1-r.World().Position)
+			time.Sleep(takes) // of the bubble's clock
+		}
+		m.mu.Unlock()
+		if err := r.WaitFor(t.Context(), m.commit(submissions(3000))); err != nil {
+			t.Fatal(err)
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if most != unseen {
+			t.Errorf("up to %d events were applied and not shown when more was read, expected %d", most, unseen)
+		}
+	})
 }
 
 func TestWaiting(t *testing.T) {
