@@ -66,7 +66,7 @@ func open(ctx context.Context, cfg Config, openDB func(string) (index.Index, err
 		}
 		return nil, report, portDamage(err)
 	}
-	s.start()
+	s.start(cfg.ScrubBytes)
 	report.Took = time.Since(began)
 	s.waitReady(ctx)
 	return s, report, nil
@@ -223,11 +223,17 @@ func (s *Store) lost(c index.Checkpoint, t *tail) (reason string, err error) {
 	return reason, err
 }
 
-// start sets the indexer going.
-func (s *Store) start() {
+// start sets indexer and scrub going.
+func (s *Store) start(scrubBytes int64) {
 	ctx, cancel := context.WithCancel(context.Background())
-	s.stopIndexer = cancel
+	s.stopRest, s.scrubbed = cancel, make(chan struct{})
 	go s.index.run(ctx)
+	go func() {
+		defer close(s.scrubbed)
+		if scrubBytes >= 0 {
+			(&scrub{store: s, rate: cmp.Or(scrubBytes, DefaultScrubBytes)}).run(ctx)
+		}
+	}()
 }
 
 func (s *Store) waitReady(ctx context.Context) {

@@ -53,6 +53,10 @@ type Config struct {
 	ReserveBytes int64
 	Essential    []string
 
+	// ScrubBytes is how many bytes a second are read in the background to verify
+	// sealed journals; 0 means DefaultScrubBytes, less than 0 none.
+	ScrubBytes int64
+
 	// ClockStepped is told when the wall clock was set by more than a second; the
 	// log's time goes on as before. It must not wait for an append.
 	ClockStepped func(by time.Duration)
@@ -79,10 +83,11 @@ type Store struct {
 	// changes what the writer believes. Readers never take it.
 	writing sync.Mutex
 
-	stopIndexer context.CancelFunc
-	closing     sync.Once
-	closeErr    error
-	isClosed    atomic.Bool
+	stopRest context.CancelFunc // of indexer and scrub
+	scrubbed chan struct{}      // closed when the scrub has ended
+	closing  sync.Once
+	closeErr error
+	isClosed atomic.Bool
 
 	failing sync.Once
 	failed  chan struct{}
@@ -158,8 +163,9 @@ func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.writer.close()
 		s.isClosed.Store(true)
-		s.stopIndexer()
+		s.stopRest()
 		<-s.index.stopped
+		<-s.scrubbed
 		t := s.tail.Load()
 		s.closeErr = s.log.Close(t.chain[:])
 		close(t.next)
