@@ -18,6 +18,8 @@ const (
 	reasonFenced    = "fenced"
 	reasonCancelled = "cancelled"
 
+	logWords = 512 // bytes beyond its limit that an agent may add to a log, to tell of it
+
 	maxStrangerResults = 256 // of one session that are passed on
 )
 
@@ -29,6 +31,9 @@ func (s *session) chunk(m *pb.Chunk) error {
 	}
 	if m.GetTag() != pb.Tag_TAG_STDOUT && m.GetTag() != pb.Tag_TAG_STDERR || len(m.GetData()) > joblog.MaxPiece {
 		return fmt.Errorf("%w: a chunk of %d bytes with tag %d", errProtocol, len(m.GetData()), m.GetTag())
+	}
+	if err := s.withinLimit(c, m.GetOffset()+uint64(len(m.GetData()))); err != nil {
+		return err
 	}
 	if err := s.receiveBytes(c, m.GetOffset(), len(m.GetData())); err != nil {
 		return err
@@ -43,6 +48,28 @@ func (s *session) chunk(m *pb.Chunk) error {
 		return fmt.Errorf("%w: job %s: %w", errProtocol, c.key.Job, err)
 	}
 	return err
+}
+
+// withinLimit refuses bytes above what is kept of an attempt's output. The agent
+// drops these itself, so one that sends them breaks the protocol.
+func (s *session) withinLimit(c *charge, end uint64) error {
+	s.mu.Lock()
+	limit := c.logLimit
+	s.mu.Unlock()
+	if limit == 0 { // the agent had the attempt before this session
+		spec, err := s.g.config.Commands.Spec(s.ctx, c.key.Job)
+		if err != nil {
+			return err
+		}
+		limit = spec.KeptOutput()
+		s.mu.Lock()
+		c.logLimit = limit
+		s.mu.Unlock()
+	}
+	if end > limit+logWords {
+		return fmt.Errorf("%w: job %s has a log of %d bytes, its limit is %d", errProtocol, c.key.Job, end, limit)
+	}
+	return nil
 }
 
 // receiveBytes counts bytes against the session's window.
