@@ -31,7 +31,8 @@ var Parts = []Part{
 	{"lives1m", "the same with 1,000,000 jobs waiting", lives1m},
 	{"protocol", "whole lives over the worker protocol", protocol},
 	{"jobs", "trivial jobs on a real worker of this machine", realJobs},
-	{"logs", "from a line's print to a reader of the stream", logLatency},
+	{"logs", "output on its way from a job to a reader: single lines, beside a flood, 100 MB", logs},
+	{"stream", "a line's way through the server, from the gateway to a reader", stream},
 	{"replay", "reading and rebuilding from 1,000,000 events", replay},
 	{"memory", "an idle server, and 100,000 jobs waiting", memory},
 }
