@@ -58,17 +58,18 @@ func throughStream(ctx context.Context, r *Run, k *core, logs *joblog.Log) error
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: api.HeaderTimeout}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	defer func() {
-		stop()
-		_ = server.Close()
-		<-served
-		<-watching
-	}()
 	c, err := client.New(client.Config{URL: "http://" + listener.Addr().String(), Token: plain})
-	if err != nil {
-		return err
+	if err == nil {
+		err = lineByLine(ctx, r, k, logs, c)
 	}
-	return lineByLine(ctx, r, k, logs, c)
+	stop()
+	err = errors.Join(err, server.Close())
+	for _, ended := range []error{<-served, <-watching} {
+		if !errors.Is(ended, http.ErrServerClosed) && !errors.Is(ended, context.Canceled) {
+			err = errors.Join(err, ended)
+		}
+	}
+	return err
 }
 
 var benchCaller = commands.Caller{Actor: "system", Source: "bench"}
