@@ -18,8 +18,6 @@ const (
 	reasonFenced    = "fenced"
 	reasonCancelled = "cancelled"
 
-	logWords = 512 // bytes beyond its limit that an agent may add to a log, to tell of it
-
 	maxStrangerResults = 256 // of one session that are passed on
 )
 
@@ -48,28 +46,6 @@ func (s *session) chunk(m *pb.Chunk) error {
 		return fmt.Errorf("%w: job %s: %w", errProtocol, c.key.Job, err)
 	}
 	return err
-}
-
-// withinLimit refuses bytes above what is kept of an attempt's output. The agent
-// drops these itself, so one that sends them breaks the protocol.
-func (s *session) withinLimit(c *charge, end uint64) error {
-	s.mu.Lock()
-	limit := c.logLimit
-	s.mu.Unlock()
-	if limit == 0 { // the agent had the attempt before this session
-		spec, err := s.g.config.Commands.Spec(s.ctx, c.key.Job)
-		if err != nil {
-			return err
-		}
-		limit = spec.KeptOutput()
-		s.mu.Lock()
-		c.logLimit = limit
-		s.mu.Unlock()
-	}
-	if end > limit+logWords {
-		return fmt.Errorf("%w: job %s has a log of %d bytes, its limit is %d", errProtocol, c.key.Job, end, limit)
-	}
-	return nil
 }
 
 // receiveBytes counts bytes against the session's window.
