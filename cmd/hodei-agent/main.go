@@ -7,6 +7,8 @@
 //	hodei-agent (guard) ── hodei-agent (agent) ── job ── …
 //	                                           └─ job
 //
+// Within a job it is also a tool for the job's steps: hodei-agent mask.
+//
 // The token reaches the agent through a pipe, so that it is in no environment
 // and on no command line that a job could read.
 package main
@@ -47,6 +49,9 @@ const (
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == maskCommand {
+		os.Exit(maskSecret(os.Args[2:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
+	}
 	options, err := parse(os.Args[1:], os.Getenv)
 	switch {
 	case errors.Is(err, errHelp):
