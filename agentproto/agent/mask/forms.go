@@ -23,7 +23,7 @@ const (
 )
 
 // forms is what is sought of secrets. All have at least 4 bytes and at most
-// maxForm, and begin and end with something else than white space.
+// maxForm, and something else in them than white space.
 type forms struct {
 	exact  [][]byte
 	loose  [][]byte // without white space, to be found in the unspaced view
@@ -95,11 +95,14 @@ func (f *forms) addLoose(form []byte) {
 }
 
 // pieces cuts a form that is too long into overlapping ones. All are as long as
-// can be: the last overlaps the one before it by as much as that takes.
+// can be: the last overlaps the one before it by as much as that takes. Those that
+// are blank are left out.
 func pieces(form []byte) [][]byte {
 	var all [][]byte
 	for rest := form; len(rest) > maxForm; rest = rest[maxForm-pieceOverlap:] {
-		all = append(all, rest[:maxForm:maxForm])
+		if piece := rest[:maxForm:maxForm]; len(bytes.Trim(piece, white)) > 0 {
+			all = append(all, piece)
+		}
 	}
 	return append(all, form[max(0, len(form)-maxForm):])
 }

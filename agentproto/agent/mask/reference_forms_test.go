@@ -83,7 +83,9 @@ func cut(forms []string) []string {
 				all = append(all, form[max(0, len(form)-256):])
 				break
 			}
-			all = append(all, form[at:at+256])
+			if strings.Trim(form[at:at+256], " \t\r\n\v\f") != "" {
+				all = append(all, form[at:at+256])
+			}
 		}
 	}
 	return all

@@ -96,7 +96,8 @@ func (s *scratch) scan(t *table, v *view, loose bool) {
 		}
 	}
 	for n := min(anchorBytes-1, len(v.text)); n > 0; n-- {
-		if at := len(v.text) - n; t.starts[start(v.text[at:])] {
+		at := len(v.text) - n
+		if k := t.starts[start(v.text[at:])]; k.exact || k.loose && loose {
 			s.holdBack(v, at)
 		}
 	}

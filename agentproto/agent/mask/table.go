@@ -28,7 +28,7 @@ const (
 type table struct {
 	filter  *filter // nil without forms
 	anchors map[uint32]anchored
-	starts  map[uint32]bool // first 1, 2 and 3 bytes of all forms, as start has them
+	starts  map[uint32]kinds // first 1, 2 and 3 bytes of all forms, as start has them
 
 	once    sync.Once
 	decider *ahocorasick.Matcher
@@ -37,6 +37,9 @@ type table struct {
 // anchored is the forms that begin with the same four bytes: those for the raw and
 // plain views, and those for the unspaced one.
 type anchored struct{ exact, loose sorted }
+
+// kinds tells what begins with some bytes.
+type kinds struct{ exact, loose bool }
 
 // filter is two maps of 64 Kbit, by different hashes of four bytes. Both have a
 // bit set for each anchor. Nearly all text is passed by the first alone.
@@ -89,7 +92,7 @@ func (t *table) with(more forms) *table {
 	if t.filter != nil {
 		*n.filter = *t.filter
 	} else {
-		n.anchors, n.starts = map[uint32]anchored{}, map[uint32]bool{}
+		n.anchors, n.starts = map[uint32]anchored{}, map[uint32]kinds{}
 	}
 	for anchor, forms := range byAnchor(more.exact) {
 		a := n.anchors[anchor]
@@ -118,7 +121,9 @@ func (t *table) put(anchor uint32, a anchored) {
 	var four [anchorBytes]byte
 	binary.LittleEndian.PutUint32(four[:], anchor)
 	for n := 1; n < anchorBytes; n++ {
-		t.starts[start(four[:n])] = true
+		key := start(four[:n])
+		k := t.starts[key]
+		t.starts[key] = kinds{k.exact || len(a.exact) > 0, k.loose || len(a.loose) > 0}
 	}
 }
 
