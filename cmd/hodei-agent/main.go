@@ -119,12 +119,17 @@ func run(o options) int {
 	if err != nil {
 		return complain(err, exitFailed)
 	}
+	program, err := os.Executable()
+	if err != nil {
+		return complain(err, exitFailed)
+	}
 	a, err := agent.Open(agent.Config{
 		Server:      o.server,
 		Token:       string(token),
 		StateDir:    o.stateDir,
 		Facts:       o.facts,
 		Environment: os.Environ(),
+		Program:     program,
 		Logger:      slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}, host)
 	if err != nil {

@@ -13,7 +13,11 @@ import (
 
 func TestMask(t *testing.T) {
 	set, _ := mask.New(nil)
-	s, err := socket.Listen(t.TempDir(), set.Add)
+	root, err := socket.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := root.Listen(set.Add)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hodei-jobs/hodei/agentproto/agent/mask"
+	"github.com/hodei-jobs/hodei/agentproto/agent/mask/socket"
 	"github.com/hodei-jobs/hodei/agentproto/agent/outbox"
 	"github.com/hodei-jobs/hodei/agentproto/agent/process"
 	"github.com/hodei-jobs/hodei/agentproto/agent/sample"
@@ -29,7 +31,10 @@ type Parts struct {
 	Outbox     *outbox.Outbox
 	Workspaces *workspace.Pool
 	Sampler    *sample.Sampler
-	Inherited  []string // environment of every job; see Inherited
+	Sockets    *socket.Root // where steps add secrets
+	Added      *mask.Budget // what they may add
+	Program    string       // path of this program, which is what they do it with
+	Inherited  []string     // environment of every job; see Inherited
 
 	// Changed is called when an attempt has something new to tell. It must not
 	// block nor call the attempt.
@@ -64,6 +69,7 @@ type Attempt struct {
 	// Owned by run once it has begun; forgotten at its end.
 	secrets []*agentprotov1.Secret
 	masks   masks
+	socket  string // where steps add secrets; its path
 
 	start chan struct{} // closed by Start
 	ended chan struct{} // closed when run returns

@@ -59,11 +59,12 @@ const (
 
 // Why a secret is not masked.
 var (
-	ErrEmpty = errors.New("it is empty")
-	ErrBlank = errors.New("it is nothing but white space")
-	ErrShort = errors.New("it has fewer than 4 bytes, white space around it left out")
-	ErrLong  = errors.New("it has more than 65,536 bytes")
-	ErrFull  = errors.New("there are 500 secrets already, or 98,304 bytes of them")
+	ErrEmpty  = errors.New("it is empty")
+	ErrBlank  = errors.New("it is nothing but white space")
+	ErrShort  = errors.New("it has fewer than 4 bytes, white space around it left out")
+	ErrLong   = errors.New("it has more than 65,536 bytes")
+	ErrFull   = errors.New("there are 500 secrets already, or 98,304 bytes of them")
+	ErrNoRoom = errors.New("the jobs of this agent have added so many secrets that there is no room for it now")
 )
 
 // Note tells what of a secret is not masked.
@@ -81,6 +82,9 @@ type Set struct {
 	mu    sync.Mutex                     // held to change the set
 	known map[[sha256.Size]byte][]string // unused kinds of each secret, by its digest
 	bytes int                            // of all secrets
+
+	budget *Budget // of what is added, or nil
+	added  int     // taken from it
 }
 
 // New returns a set of the secrets, and a note for each that is not masked in
@@ -136,6 +140,12 @@ func (s *Set) take(secret []byte) (forms, error) {
 	if len(s.known) == MaxSecrets || s.bytes+len(trimmed) > MaxSetBytes {
 		return forms{}, ErrFull
 	}
+	if s.budget != nil {
+		if !s.budget.take(s.added, len(trimmed)+addedCost) {
+			return forms{}, ErrNoRoom
+		}
+		s.added += len(trimmed) + addedCost
+	}
 	found := formsOf(trimmed)
 	s.known[digest] = found.unused
 	s.bytes += len(trimmed)
@@ -160,4 +170,8 @@ func (s *Set) Forget() {
 	s.now.Swap(new(table)).wipe()
 	s.known = map[[sha256.Size]byte][]string{}
 	s.bytes = 0
+	if s.budget != nil {
+		s.budget.giveBack(s.added)
+		s.added = 0
+	}
 }

@@ -4,12 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,45 +16,35 @@ import (
 
 // Server is the agent's end for one attempt.
 type Server struct {
-	path     string
+	place    *place
+	root     *Root
 	add      func(secret []byte) (unused []string, err error)
-	listener *net.UnixListener
-	release  func()
 	requests atomic.Int64
 }
 
-// Listen makes the socket in a folder, which must exist and be open to nobody but
-// the attempt's user; the path may be of any length. A socket that an attempt
-// before left there is replaced. Secrets are given to add, which must be safe for
-// concurrent use and must not keep them: [mask.Set.Add]. Run has to follow.
-func Listen(folder string, add func(secret []byte) (unused []string, err error)) (*Server, error) {
-	path := filepath.Join(folder, name)
-	short, release, err := reach(path)
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen for secrets: %w", err)
+// Path is where the socket is: the value of Variable.
+func (s *Server) Path() string { return s.place.path }
+
+// Run serves until ctx ends, then cuts off who is connected, gives the socket back,
+// and returns when nothing of it is left. A job can't keep it busy: what comes
+// after maxRequests connections is served with a pause before each.
+func (s *Server) Run(ctx context.Context) {
+	listener := s.place.listener
+	told := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(told)
+		// Only ends the wait for connections: the socket may be used again.
+		_ = listener.SetDeadline(time.Unix(1, 0))
+	})
+	served := s.acceptAll(ctx)
+	if !stop() {
+		<-told
 	}
-	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSocket {
-		// If it can't be removed, the next step says so.
-		_ = os.Remove(path)
-	}
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: short, Net: "unix"})
-	if err != nil {
-		release()
-		return nil, fmt.Errorf("cannot listen for secrets in %s: %w", folder, err)
-	}
-	return &Server{path: path, add: add, listener: listener, release: release}, nil
+	s.root.takeBack(s.place, served == 0)
 }
 
-// Path is where the socket is: the value of Variable.
-func (s *Server) Path() string { return s.path }
-
-// Run serves until ctx ends, then removes the socket, cuts off who is connected,
-// and returns when nothing of it is left.
-func (s *Server) Run(ctx context.Context) {
-	defer s.release()
-	defer s.listener.Close() // waits until the socket is removed, which may need what release gives up
-	stop := context.AfterFunc(ctx, func() { s.listener.Close() })
-	defer stop()
+// acceptAll returns how many connections it has served.
+func (s *Server) acceptAll(ctx context.Context) (served int) {
 	var group sync.WaitGroup
 	defer group.Wait()
 	places := make(chan struct{}, maxConnections)
@@ -66,16 +52,20 @@ func (s *Server) Run(ctx context.Context) {
 		select {
 		case places <- struct{}{}:
 		case <-ctx.Done():
-			return
+			return served
 		}
-		conn, err := s.listener.Accept()
+		if served >= maxRequests && !wait(ctx, acceptPause) {
+			return served
+		}
+		conn, err := s.place.listener.Accept()
 		if err != nil {
 			if !wait(ctx, acceptPause) {
-				return
+				return served
 			}
 			<-places
 			continue
 		}
+		served++
 		group.Go(func() {
 			defer func() { <-places }()
 			s.serve(ctx, conn)

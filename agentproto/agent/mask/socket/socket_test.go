@@ -18,22 +18,37 @@ import (
 	"github.com/hodei-jobs/hodei/agentproto/agent/mask"
 )
 
-// serve runs a server for a set, and gives its path.
-func serve(t *testing.T, folder string, set *mask.Set) string {
+// listen is a server at a place in a folder.
+func listen(t *testing.T, folder string, add func([]byte) ([]string, error)) *Server {
 	t.Helper()
-	s, err := Listen(folder, set.Add)
+	p, err := open(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return &Server{place: p, root: &Root{}, add: add}
+}
+
+// run runs a server until stop is called, which waits for its end.
+func run(s *Server) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		s.Run(ctx)
 	}()
-	t.Cleanup(func() {
+	return func() {
 		cancel()
 		<-ended
+	}
+}
+
+// serve runs a server for a set, and gives its path.
+func serve(t *testing.T, folder string, set *mask.Set) string {
+	t.Helper()
+	s := listen(t, folder, set.Add)
+	stop := run(s)
+	t.Cleanup(func() {
+		stop()
 		if _, err := os.Lstat(s.Path()); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("the socket is left behind: %v", err)
 		}
@@ -101,13 +116,13 @@ func TestWhereThereIsNoAgent(t *testing.T) {
 			t.Errorf("%q: no error", path)
 		}
 	}
-	if _, err := Listen(filepath.Join(folder, "none"), nil); err == nil {
+	if _, err := open(filepath.Join(folder, "none")); err == nil {
 		t.Error("a folder that isn't there: no error")
 	}
 	if err := os.WriteFile(filepath.Join(folder, name), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen(folder, nil); err == nil {
+	if _, err := open(folder); err == nil {
 		t.Error("a file in the way: no error")
 	}
 }
@@ -185,14 +200,9 @@ func TestSilentConnectionsLoseTheirPlace(t *testing.T) {
 
 func TestAnAttemptMayAskSoOften(t *testing.T) {
 	set, _ := mask.New(nil)
-	s, err := Listen(t.TempDir(), set.Add)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := listen(t, t.TempDir(), set.Add)
 	s.requests.Store(maxRequests - 1)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() { defer close(ended); s.Run(ctx) }()
+	defer run(s)()
 	for i, want := range []string{"", errTooMany.Error()} {
 		_, err := Mask(t.Context(), s.Path(), []byte("hunter2"))
 		var refused *NotMaskedError
@@ -200,20 +210,13 @@ func TestAnAttemptMayAskSoOften(t *testing.T) {
 			t.Errorf("request %d: %v", i, err)
 		}
 	}
-	cancel()
-	<-ended
 }
 
 // Whoever waits when the attempt ends is cut off at once.
 func TestTheEndCutsOff(t *testing.T) {
 	asked := make(chan struct{})
-	s, err := Listen(t.TempDir(), func([]byte) ([]string, error) { return nil, nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() { defer close(ended); s.Run(ctx) }()
+	s := listen(t, t.TempDir(), func([]byte) ([]string, error) { return nil, nil })
+	stop := run(s)
 	conn, err := net.Dial("unix", s.Path())
 	if err != nil {
 		t.Fatal(err)
@@ -224,8 +227,7 @@ func TestTheEndCutsOff(t *testing.T) {
 		close(asked)
 	}()
 	<-asked
-	cancel()
-	<-ended
+	stop()
 	if _, err := receiveAnswer(conn); err == nil {
 		t.Error("there was an answer")
 	}
