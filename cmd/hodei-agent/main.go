@@ -7,7 +7,8 @@
 //	hodei-agent (guard) ── hodei-agent (agent) ── job ── …
 //	                                           └─ job
 //
-// Within a job it is also a tool for the job's steps: hodei-agent mask.
+// Within a job it is also a tool for the job's steps: hodei-agent mask. And it
+// measures its own masking, for hodei bench: hodei-agent bench.
 //
 // The token reaches the agent through a pipe, so that it is in no environment
 // and on no command line that a job could read.
@@ -49,8 +50,13 @@ const (
 )
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == maskCommand {
-		os.Exit(maskSecret(os.Args[2:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case maskCommand:
+			os.Exit(maskSecret(os.Args[2:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
+		case benchCommand:
+			os.Exit(bench(os.Args[2:], os.Stdout, os.Stderr))
+		}
 	}
 	options, err := parse(os.Args[1:], os.Getenv)
 	switch {

@@ -19,7 +19,7 @@ func (a *app) cmdBench() *cobra.Command {
 	c := &cobra.Command{
 		Use: "bench [PART…]", Short: "Measure the server beside the floors of this machine",
 		Example: `  hodei bench
-  hodei bench logs stream -o json`,
+  hodei bench logs -o json`,
 		Long:      "It takes some minutes and uses folders of its own.",
 		ValidArgs: bench.Names(),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -20,9 +21,10 @@ import (
 )
 
 const (
-	steadyLine = 100 * time.Millisecond // between the lines of a job that prints steadily
-	quietLine  = 700 * time.Millisecond // between lines that each come after quiet
-	bulkLine   = 70                     // bytes of a line of a job that prints much
+	steadyLine  = 100 * time.Millisecond // between the lines of a job that prints steadily
+	quietLine   = 700 * time.Millisecond // between lines that each come after quiet
+	bulkLine    = 70                     // bytes of a line of a job that prints much
+	bulkSecrets = 50                     // that are sought in it
 )
 
 // logs measures output on its way from a job to a reader of its stream: lines
@@ -53,7 +55,7 @@ func logs(ctx context.Context, r *Run) error {
 // latencies has a job print the time, line by line, and compares it with the time
 // at which a reader of the stream gets it.
 func (c *child) latencies(ctx context.Context, r *Run, name string, lines int, pause time.Duration) error {
-	job, err := c.submitScript(ctx, fmt.Sprintf("sleep 1; for i in $(seq %d); do date +%%s%%N; sleep %.3f; done", lines, pause.Seconds()))
+	job, err := c.submitScript(ctx, fmt.Sprintf("sleep 1; for i in $(seq %d); do date +%%s%%N; sleep %.3f; done", lines, pause.Seconds()), 0)
 	if err != nil {
 		return err
 	}
@@ -80,8 +82,13 @@ func (c *child) latencies(ctx context.Context, r *Run, name string, lines int, p
 	return nil
 }
 
-func (c *child) submitScript(ctx context.Context, script string) (jobID string, err error) {
-	body, err := json.Marshal(map[string]any{"command": script, "log_limit": "64Gi", "resources": map[string]string{"cpu": "50m"}})
+// submitScript submits a job with so many secrets, which it doesn't print.
+func (c *child) submitScript(ctx context.Context, script string, secrets int) (jobID string, err error) {
+	hidden := map[string]string{}
+	for i := range secrets {
+		hidden[fmt.Sprintf("SECRET_%d", i)] = rand.Text()
+	}
+	body, err := json.Marshal(map[string]any{"command": script, "log_limit": "64Gi", "secrets": hidden, "resources": map[string]string{"cpu": "50m"}})
 	if err != nil {
 		return "", err
 	}
@@ -93,7 +100,7 @@ func (c *child) submitScript(ctx context.Context, script string) (jobID string, 
 // is kept, and the memory that this takes of the agent.
 func (c *child) besideFlood(ctx context.Context, r *Run, lines int) error {
 	seconds := int((time.Duration(lines)*(steadyLine+10*time.Millisecond) + 3*time.Second) / time.Second)
-	flood, err := c.submitScript(ctx, fmt.Sprintf("timeout %d yes; true", seconds))
+	flood, err := c.submitScript(ctx, fmt.Sprintf("timeout %d yes; true", seconds), 0)
 	if err != nil {
 		return err
 	}
@@ -140,14 +147,14 @@ func (c *child) agentPeak() (float64, error) {
 	return peak, nil
 }
 
-// bulk has a job print much at once and checks that a reader gets just that. The
+// bulk has a job with secrets print much at once and checks that a reader gets just that. The
 // time runs from the submission to the last byte.
 func (c *child) bulk(ctx context.Context, r *Run, size int) error {
 	line := strings.Repeat("x", bulkLine-1)
 	size -= size % bulkLine
 	want := sha256.Sum256(bytes.Repeat([]byte(line+"\n"), size/bulkLine))
 	begun, last := time.Now(), time.Time{}
-	job, err := c.submitScript(ctx, fmt.Sprintf("yes %s | head -c %d", line, size))
+	job, err := c.submitScript(ctx, fmt.Sprintf("yes %s | head -c %d", line, size), bulkSecrets)
 	if err != nil {
 		return err
 	}
