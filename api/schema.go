@@ -34,6 +34,7 @@ type Spec struct {
 	Retries   *SpecRetries          `json:"retries,omitempty" doc:"When it is tried again; never if left out"`
 	Cancel    *SpecCancel           `json:"cancel,omitempty" doc:"How it is stopped"`
 	Exclusive bool                  `json:"exclusive,omitempty" doc:"Never two attempts at once, even if a worker is lost"`
+	LogLimit  string                `json:"log_limit,omitempty" doc:"How much of one attempt's output is kept; the job goes on beyond it, and a line tells of it. 4Ki to 64Gi; 256Mi if left out" example:"1Gi"`
 }
 
 // SpecSecret is a secret's value, or where it is stored.

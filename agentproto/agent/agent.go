@@ -29,6 +29,7 @@ import (
 	"github.com/hodei-jobs/hodei/agentproto/agent/cgroup"
 	"github.com/hodei-jobs/hodei/agentproto/agent/credential"
 	"github.com/hodei-jobs/hodei/agentproto/agent/link"
+	"github.com/hodei-jobs/hodei/agentproto/agent/mask/socket"
 	"github.com/hodei-jobs/hodei/agentproto/agent/outbox"
 	"github.com/hodei-jobs/hodei/agentproto/agent/process"
 	"github.com/hodei-jobs/hodei/agentproto/agent/sample"
@@ -58,6 +59,7 @@ type Config struct {
 
 	Facts       Facts
 	Environment []string // what jobs inherit, as NAME=value
+	Program     string   // absolute path of the agent's program, which jobs run for "mask"
 	Logger      *slog.Logger
 
 	// FirstSuspect is the silence after which a session is given up until the
@@ -90,6 +92,7 @@ type Agent struct {
 	sampler    *sample.Sampler
 	outbox     *outbox.Outbox
 	workspaces *workspace.Pool
+	sockets    *socket.Root
 	parts      attempt.Parts
 
 	changed chan struct{} // holds one: there may be something to send
@@ -138,16 +141,12 @@ func (a *Agent) open(host *process.Host) (err error) {
 	if a.workspaces, err = workspace.Open(filepath.Join(a.config.StateDir, "work")); err != nil {
 		return err
 	}
+	if a.sockets, err = socket.OpenRoot(a.config.StateDir); err != nil {
+		return err
+	}
 	a.machine = sample.NewMachine(cgroup.Self(), a.config.StateDir)
 	a.config.Facts = a.config.Facts.complete(a.machine)
-	a.parts = attempt.Parts{
-		Host:       host,
-		Outbox:     a.outbox,
-		Workspaces: a.workspaces,
-		Sampler:    a.sampler,
-		Inherited:  attempt.Inherited(a.config.Environment),
-		Changed:    a.change,
-	}
+	a.parts = a.attemptParts(host)
 	return nil
 }
 
@@ -181,6 +180,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	var helpers sync.WaitGroup
 	helpers.Go(func() { a.sampler.Run(work) })
 	helpers.Go(func() { a.workspaces.Run(work) })
+	helpers.Go(func() { a.sockets.Run(work) })
 	helpers.Go(func() { a.shutdown(ctx, work, cancel) })
 	a.setOrphaned(true)
 	err := a.connect(work)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hodei-jobs/hodei/agentproto/agent/attempt"
+	"github.com/hodei-jobs/hodei/agentproto/agent/mask"
 	"github.com/hodei-jobs/hodei/agentproto/agent/outbox"
 	"github.com/hodei-jobs/hodei/agentproto/agent/process"
 	agentprotov1 "github.com/hodei-jobs/hodei/agentproto/v1"
@@ -16,9 +17,29 @@ import (
 // the server hasn't acknowledged.
 const maxAttempts = 4096
 
+// maxAdded is how many bytes all jobs together may add to what is masked, of which
+// one job has half at most; a secret counts for 128 more than it has. The forms of
+// so many take some 20 MB.
+const maxAdded = 160 << 10
+
 // fencedGrace is what an attempt gets that the server has given up and says no
 // more of.
 const fencedGrace = 2 * time.Second
+
+// attemptParts are what all attempts share.
+func (a *Agent) attemptParts(host *process.Host) attempt.Parts {
+	return attempt.Parts{
+		Host:       host,
+		Outbox:     a.outbox,
+		Workspaces: a.workspaces,
+		Sampler:    a.sampler,
+		Sockets:    a.sockets,
+		Added:      mask.NewBudget(maxAdded),
+		Program:    a.config.Program,
+		Inherited:  attempt.Inherited(a.config.Environment),
+		Changed:    a.change,
+	}
+}
 
 func keyOf(ref *agentprotov1.AttemptRef) outbox.Key {
 	return outbox.Key{Job: ref.GetJob(), Attempt: ref.GetAttempt()}

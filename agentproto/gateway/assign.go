@@ -52,7 +52,7 @@ func assign(k joblog.Key, s spec.Spec) *pb.Assign {
 	return &pb.Assign{
 		Ref: ref(k), Namespace: s.Namespace, Name: s.Name,
 		Steps: steps, Env: pairs(s.Env), Tty: s.WantsTTY(),
-		TimeLimitNs:  int64(s.Timeout),
+		TimeLimitNs: int64(s.Timeout), LogLimitBytes: s.KeptOutput(),
 		CancelSignal: s.Cancel.Signal, CancelGraceNs: int64(s.Cancel.Grace),
 		Resources: &pb.Resources{
 			CpuMilli: uint64(s.Resources.CPU), MemoryBytes: uint64(s.Resources.Memory), DiskBytes: uint64(s.Resources.Disk),

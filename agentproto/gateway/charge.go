@@ -39,6 +39,7 @@ type charge struct {
 	startTold  bool
 	cancelTold bool
 	stepsSeen  int
+	logLimit   uint64 // bytes of its log, but for words of the agent; 0 is not known yet
 	pass       uint64 // the last comparison with the World that found it live
 
 	// Work stands in line here and is done in order, by at most one goroutine.

@@ -30,6 +30,9 @@ func (s *session) chunk(m *pb.Chunk) error {
 	if m.GetTag() != pb.Tag_TAG_STDOUT && m.GetTag() != pb.Tag_TAG_STDERR || len(m.GetData()) > joblog.MaxPiece {
 		return fmt.Errorf("%w: a chunk of %d bytes with tag %d", errProtocol, len(m.GetData()), m.GetTag())
 	}
+	if err := s.withinLimit(c, m.GetOffset()+uint64(len(m.GetData()))); err != nil {
+		return err
+	}
 	if err := s.receiveBytes(c, m.GetOffset(), len(m.GetData())); err != nil {
 		return err
 	}

@@ -1611,7 +1611,8 @@ type Assign struct {
 	CancelGraceNs int64                  `protobuf:"varint,9,opt,name=cancel_grace_ns,json=cancelGraceNs,proto3" json:"cancel_grace_ns,omitempty"`
 	Resources     *Resources             `protobuf:"bytes,10,opt,name=resources,proto3" json:"resources,omitempty"`
 	Traceparent   string                 `protobuf:"bytes,11,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
-	Secrets       []*Secret              `protobuf:"bytes,12,rep,name=secrets,proto3" json:"secrets,omitempty"` // in the environment of all steps, sorted; an agent writes them nowhere
+	Secrets       []*Secret              `protobuf:"bytes,12,rep,name=secrets,proto3" json:"secrets,omitempty"`                                     // in the environment of all steps, sorted; an agent writes them nowhere
+	LogLimitBytes uint64                 `protobuf:"varint,13,opt,name=log_limit_bytes,json=logLimitBytes,proto3" json:"log_limit_bytes,omitempty"` // of output that is kept; what follows is dropped, and a line tells of it; 0 is none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1728,6 +1729,13 @@ func (x *Assign) GetSecrets() []*Secret {
 		return x.Secrets
 	}
 	return nil
+}
+
+func (x *Assign) GetLogLimitBytes() uint64 {
+	if x != nil {
+		return x.LogLimitBytes
+	}
+	return 0
 }
 
 // Secret is a variable whose value must not be seen: not in output, and not on a
@@ -2678,7 +2686,7 @@ const file_v1_worker_proto_rawDesc = "" +
 	"\x13_disk_written_bytes\"%\n" +
 	"\n" +
 	"ServerBeat\x12\x17\n" +
-	"\atime_ns\x18\x01 \x01(\x03R\x06timeNs\"\xd2\x03\n" +
+	"\atime_ns\x18\x01 \x01(\x03R\x06timeNs\"\xfa\x03\n" +
 	"\x06Assign\x12-\n" +
 	"\x03ref\x18\x01 \x01(\v2\x1b.hodei.worker.v1.AttemptRefR\x03ref\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x12\n" +
@@ -2692,7 +2700,8 @@ const file_v1_worker_proto_rawDesc = "" +
 	"\tresources\x18\n" +
 	" \x01(\v2\x1a.hodei.worker.v1.ResourcesR\tresources\x12 \n" +
 	"\vtraceparent\x18\v \x01(\tR\vtraceparent\x121\n" +
-	"\asecrets\x18\f \x03(\v2\x17.hodei.worker.v1.SecretR\asecrets\"2\n" +
+	"\asecrets\x18\f \x03(\v2\x17.hodei.worker.v1.SecretR\asecrets\x12&\n" +
+	"\x0flog_limit_bytes\x18\r \x01(\x04R\rlogLimitBytes\"2\n" +
 	"\x06Secret\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"\xa8\x01\n" +

@@ -113,6 +113,8 @@ func (d *decoder) spec(v value) (s Spec) {
 			return d.cancel(&s.Cancel)
 		case "exclusive":
 			return d.boolean(&s.Exclusive)
+		case "log_limit":
+			return parsed(d, &s.LogLimit, resource.ParseBytes, resource.BytesHelp)
 		}
 		return nil
 	})

@@ -27,7 +27,7 @@ func TestParseTakesEveryField(t *testing.T) {
 		"priority": -3, "timeout": "1h30m",
 		"retries": {"max": 2, "on": ["lost", "exit"], "backoff": "10s"},
 		"cancel": {"signal": "INT", "grace": "30s"},
-		"exclusive": true
+		"exclusive": true, "log_limit": "1Gi"
 	}`))
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +45,7 @@ func TestParseTakesEveryField(t *testing.T) {
 		Priority:  -3, Timeout: 90 * spec.Minute,
 		Retries:   spec.Retries{Max: 2, On: []string{"lost", "exit"}, Backoff: 10 * spec.Second},
 		Cancel:    spec.Cancel{Signal: "INT", Grace: 30 * spec.Second},
-		Exclusive: true,
+		Exclusive: true, LogLimit: 1 << 30,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -115,6 +115,8 @@ func TestParseSaysWhatIsWrongAndWhere(t *testing.T) {
 			"timeout: 31d is too long: at most 30d may be",
 			"retries.backoff: 1d1h is too long: at most 1d may be",
 			"cancel.grace: 2h is too long: at most 1h may be"}},
+		{"too little of a log", `{"command": "x", "log_limit": "1Ki"}`, []string{"log_limit: 1Ki is too little: at least 4Ki must be"}},
+		{"too much of a log", `{"command": "x", "log_limit": "1Ti"}`, []string{"log_limit: 1Ti is too much: at most 64Gi may be"}},
 		{"a broken word", `{"command": tru}`, []string{"it is not JSON: line 1, column 16: invalid character '}' in literal true (expecting 'e')"}},
 		{"a line break in a string", "{\"command\": \"a\nb\"}", []string{"it is not JSON: line 1, column 15: invalid character '\\n' in string literal"}},
 		{"a missing colon", `{"command" "a"}`, []string{`it is not JSON: line 1, column 12: invalid character '"' after object key`}},

@@ -26,6 +26,8 @@ const (
 	MaxTimeout   = 30 * Day
 	MaxBackoff   = Day
 	MaxGrace     = Hour
+	MinLogLimit  = resource.Bytes(4 << 10)
+	MaxLogLimit  = resource.Bytes(64 << 30)
 )
 
 // What is taken where nothing is said.
@@ -35,6 +37,8 @@ const (
 	DefaultCPU       = resource.CPU(100)
 	DefaultSignal    = "TERM"
 	DefaultGrace     = 10 * Second
+
+	DefaultLogLimit = resource.Bytes(256 << 20)
 )
 
 // Spec is a job as its user asks for it. Exactly one of Command, Steps and Argv
@@ -63,6 +67,8 @@ type Spec struct {
 	Retries   Retries  `json:"retries,omitzero"`
 	Cancel    Cancel   `json:"cancel,omitzero"`
 	Exclusive bool     `json:"exclusive,omitempty"` // never two attempts at once, whatever happens to a worker
+
+	LogLimit resource.Bytes `json:"log_limit,omitzero"` // of output kept of one attempt; 0 is DefaultLogLimit
 }
 
 // Step is one script of a job.
@@ -125,6 +131,14 @@ func (s Spec) ExecSteps() []Exec {
 		}
 	}
 	return steps
+}
+
+// KeptOutput is how many bytes of one attempt's output are kept.
+func (s Spec) KeptOutput() uint64 {
+	if s.LogLimit == 0 {
+		return uint64(DefaultLogLimit)
+	}
+	return uint64(s.LogLimit)
 }
 
 // WantsTTY reports whether its output goes through a terminal.

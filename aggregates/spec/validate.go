@@ -58,6 +58,7 @@ func (s Spec) check() []fault.Field {
 	c.duration("timeout", s.Timeout, MaxTimeout)
 	c.retries(s.Retries)
 	c.cancel(s.Cancel)
+	c.logLimit(s.LogLimit)
 	return c.fields
 }
 
@@ -216,6 +217,15 @@ func (c *checker) cancel(a Cancel) {
 		c.wrong("cancel.signal", "", "%s", oneOf(a.Signal, "a signal", Signals))
 	}
 	c.duration("cancel.grace", a.Grace, MaxGrace)
+}
+
+func (c *checker) logLimit(n resource.Bytes) {
+	if n != 0 && n < MinLogLimit {
+		c.wrong("log_limit", "", "%s is too little: at least %s must be", n, MinLogLimit)
+	}
+	if n > MaxLogLimit {
+		c.wrong("log_limit", "", "%s is too much: at most %s may be", n, MaxLogLimit)
+	}
 }
 
 func (c *checker) resources(a resource.Amount) {

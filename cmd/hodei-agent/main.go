@@ -7,6 +7,9 @@
 //	hodei-agent (guard) ── hodei-agent (agent) ── job ── …
 //	                                           └─ job
 //
+// Within a job it is also a tool for the job's steps: hodei-agent mask. And it
+// measures its own masking, for hodei bench: hodei-agent bench.
+//
 // The token reaches the agent through a pipe, so that it is in no environment
 // and on no command line that a job could read.
 package main
@@ -47,6 +50,14 @@ const (
 )
 
 func main() {
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case maskCommand:
+			os.Exit(maskSecret(os.Args[2:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
+		case benchCommand:
+			os.Exit(bench(os.Args[2:], os.Stdout, os.Stderr))
+		}
+	}
 	options, err := parse(os.Args[1:], os.Getenv)
 	switch {
 	case errors.Is(err, errHelp):
@@ -114,12 +125,17 @@ func run(o options) int {
 	if err != nil {
 		return complain(err, exitFailed)
 	}
+	program, err := os.Executable()
+	if err != nil {
+		return complain(err, exitFailed)
+	}
 	a, err := agent.Open(agent.Config{
 		Server:      o.server,
 		Token:       string(token),
 		StateDir:    o.stateDir,
 		Facts:       o.facts,
 		Environment: os.Environ(),
+		Program:     program,
 		Logger:      slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}, host)
 	if err != nil {

@@ -20,6 +20,9 @@ const usage = `hodei-agent runs jobs on this machine for a Hodei server.
 
   HODEI_SERVER_URL=grpcs://host:9090 HODEI_WORKER_TOKEN=... hodei-agent [flags]
 
+In a step of a job, "hodei-agent mask" hides a secret; hodei-agent mask --help
+tells more.
+
 Environment:
   HODEI_SERVER_URL         where the server is
   HODEI_WORKER_TOKEN       registers this machine; needed only the first time;

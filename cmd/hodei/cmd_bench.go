@@ -17,12 +17,13 @@ func (a *app) cmdBench() *cobra.Command {
 	var only []string
 	var scale float64
 	c := &cobra.Command{
-		Use: "bench", Short: "Measure the server beside the floors of this machine",
+		Use: "bench [PART…]", Short: "Measure the server beside the floors of this machine",
 		Example: `  hodei bench
-  hodei bench --only floors,submit -o json`,
-		Long: "It takes some minutes and uses folders of its own.",
-		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
+  hodei bench logs -o json`,
+		Long:      "It takes some minutes and uses folders of its own.",
+		ValidArgs: bench.Names(),
+		RunE: func(c *cobra.Command, args []string) error {
+			only := append(only, args...)
 			for _, name := range only {
 				if !slices.Contains(bench.Names(), name) {
 					return &exitError{code: exitUsage, err: fmt.Errorf("there is no part %q", name), help: "the parts: " + strings.Join(bench.Names(), ", ")}

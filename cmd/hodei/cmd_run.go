@@ -33,6 +33,7 @@ type runFlags struct {
 	detach, raw          bool
 	key, result          string
 	word                 string // the command line, if it is one word that looks like several
+	logLimit             string
 }
 
 func (a *app) cmdRun() *cobra.Command {
@@ -86,6 +87,7 @@ func (f *runFlags) register(c *cobra.Command) {
 	fl.StringVar(&f.grace, "grace", "", "time from that signal to KILL (default 10s)")
 	fl.StringVar(&f.shell, "shell", "", "shell for command and steps of the file")
 	fl.BoolVar(&f.noTTY, "no-tty", false, "pipes instead of a terminal; standard error stays apart")
+	fl.StringVar(&f.logLimit, "log-limit", "", "how much output is kept, such as 1Gi (default 256Mi)")
 	fl.BoolVar(&f.exclusive, "exclusive", false, "never two attempts at once, even if a worker is lost")
 	fl.BoolVarP(&f.detach, "detach", "d", false, "only submit it and print its id")
 	fl.BoolVar(&f.raw, "raw", false, "let all bytes reach the terminal")
@@ -197,6 +199,7 @@ func (f *runFlags) settings() []specSetting {
 		{"shell", f.shell, []string{"shell"}},
 		{"no-tty", !f.noTTY, []string{"tty"}},
 		{"exclusive", f.exclusive, []string{"exclusive"}},
+		{"log-limit", f.logLimit, []string{"log_limit"}},
 	}
 }
 

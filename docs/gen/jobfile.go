@@ -53,6 +53,44 @@ cancel:
 
 `
 
+const stepIntro = `## What a step finds
+
+It begins in the job's folder, with the environment of the worker, of the job and of the step, and with
+
+| variable | meaning |
+|---|---|
+| ` + "`HODEI`, `CI`" + ` | ` + "`true`" + ` |
+| ` + "`HODEI_JOB_ID`, `HODEI_JOB_NAME`, `HODEI_NAMESPACE`" + ` | The job |
+| ` + "`HODEI_ATTEMPT`, `HODEI_STEP`" + ` | Numbers from 1 on |
+| ` + "`HODEI_WORKSPACE`" + ` | The job's folder |
+| ` + "`HODEI_AGENT`" + ` | The agent's program, by its whole path; for steps it has the command ` + "`mask`" + ` |
+| ` + "`HODEI_AGENT_SOCKET`" + ` | Where that reaches the agent; it is there for as long as the attempt |
+| ` + "`TRACEPARENT`" + ` | What the job was submitted with, if it was |
+
+### Secrets that a step makes
+
+The job's ` + "`secrets`" + ` are shown as ` + "`***`" + ` in its output, however they are printed. A step has others hidden likewise:
+
+` + "```sh" + `
+token=$(login --print-token)
+printf %s "$token" | "$HODEI_AGENT" mask   # or: "$HODEI_AGENT" mask -- "$token", which others on the machine can see
+echo "got $token"                          # got ***
+` + "```" + `
+
+From its return on the value is hidden in this step and those that follow: as it is, in base64, in hex, and quoted for
+URLs, JSON, XML, shells and Go. It is written nowhere. What the command exits with:
+
+| exit code | meaning |
+|---|---|
+| 0 | It is masked |
+| 1 | The agent can't be reached |
+| 2 | Wrong usage |
+| 3 | It is not masked, and the text says why: fewer than 4 bytes, more than 65,536, or too many already (500, or 98,304 bytes; those that all jobs of a worker add are bounded too) |
+
+This guards against accidents, not against a job that means to give a secret away.
+
+`
+
 const waitingIntro = `## Why a job waits
 
 The word at the front of a reason, as ` + "`hodei job list`, `hodei queue`" + ` and ` + "`reason`" + ` of the API show it.
@@ -94,7 +132,7 @@ func jobFiles(_ context.Context, root string) (string, error) {
 		}
 		return true
 	})
-	page.WriteString(waitingIntro)
+	page.WriteString(stepIntro + waitingIntro)
 	ast.Inspect(reasons, func(n ast.Node) bool {
 		if v, ok := n.(*ast.ValueSpec); ok && len(v.Values) == 1 && v.Comment != nil {
 			if text, ok := v.Values[0].(*ast.BasicLit); ok {

@@ -37,7 +37,7 @@ func TestAnEndlessLine(t *testing.T) {
 	case os.Getenv("HODEI_LONG") != "":
 		size = 1 << 30
 	case testing.Short():
-		size = 20 << 20
+		size = 4 << 20
 	}
 	source := endless{size, bytes.Repeat([]byte("x"), joblog.MaxPiece), "\x1b[31mneed\x1b[0mle\nnext\n"}
 	text := &Text{Source: source, End: size}

@@ -81,6 +81,14 @@ func lines(m memory, tag uint8) (all []naive) {
 	return all
 }
 
+// rounds is how often a random test is repeated.
+func rounds(n int) int {
+	if testing.Short() {
+		return n / 10
+	}
+	return n
+}
+
 const letters = "ab\n\n\x1b[m]\r\xc3\xa9x;1\a\\"
 
 func randomText(random *rand.Rand, n int) string {
@@ -107,7 +115,7 @@ func after(m memory, tag uint8, from uint64) string {
 // Places by line, time and from the end are those found by looking at each byte.
 func TestPlacesAreWhereTheyAre(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 3000 {
+	for range rounds(3000) {
 		m, tag := pieces(random, randomText(random, 200), 1+random.IntN(20)), uint8(random.IntN(3))
 		text, all, ctx := m.text(tag), lines(m, tag), t.Context()
 		same := func(what string, arg any, got, want uint64, err error) {
@@ -188,7 +196,7 @@ func visible(text string, strip bool) string {
 func TestASearchFindsWhatMatches(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	patterns := []string{"ab", "^a", "a$", "é", "^$", "b+x", "(?i)AB", "a.*b", "m", `\bx`, "ba|xa"}
-	for range 5000 {
+	for range rounds(5000) {
 		m, tag := pieces(random, randomText(random, 300), 1+random.IntN(60)), uint8(random.IntN(3))
 		s := Search{Pattern: regexp.MustCompile(patterns[random.IntN(len(patterns))]), Strip: random.IntN(2) == 0, Context: random.IntN(3)}
 		var got []string

@@ -11,10 +11,13 @@ package attempt
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/hodei-jobs/hodei/agentproto/agent/mask"
+	"github.com/hodei-jobs/hodei/agentproto/agent/mask/socket"
 	"github.com/hodei-jobs/hodei/agentproto/agent/outbox"
 	"github.com/hodei-jobs/hodei/agentproto/agent/process"
 	"github.com/hodei-jobs/hodei/agentproto/agent/sample"
@@ -28,7 +31,10 @@ type Parts struct {
 	Outbox     *outbox.Outbox
 	Workspaces *workspace.Pool
 	Sampler    *sample.Sampler
-	Inherited  []string // environment of every job; see Inherited
+	Sockets    *socket.Root // where steps add secrets
+	Added      *mask.Budget // what they may add
+	Program    string       // path of this program, which is what they do it with
+	Inherited  []string     // environment of every job; see Inherited
 
 	// Changed is called when an attempt has something new to tell. It must not
 	// block nor call the attempt.
@@ -63,6 +69,7 @@ type Attempt struct {
 	// Owned by run once it has begun; forgotten at its end.
 	secrets []*agentprotov1.Secret
 	masks   masks
+	socket  string // where steps add secrets; its path
 
 	start chan struct{} // closed by Start
 	ended chan struct{} // closed when run returns
@@ -88,12 +95,16 @@ func New(parts Parts, assign *agentprotov1.Assign) (*Attempt, error) {
 	secrets := assign.GetSecrets()
 	assign.Secrets = nil
 	key := outbox.Key{Job: assign.GetRef().GetJob(), Attempt: assign.GetRef().GetAttempt()}
+	box := parts.Outbox.Open(key)
+	if limit := assign.GetLogLimitBytes(); limit > 0 {
+		box.Limit(limit, func(lost uint64) []byte { return beyondLimit(limit, lost) })
+	}
 	return &Attempt{
 		parts:    parts,
 		assign:   assign,
 		secrets:  secrets,
 		key:      key,
-		box:      parts.Outbox.Open(key),
+		box:      box,
 		start:    make(chan struct{}),
 		ended:    make(chan struct{}),
 		stopping: make(chan struct{}),
@@ -240,3 +251,18 @@ func (a *Attempt) Disowned() bool {
 
 // Ended is closed when nothing of it runs any more.
 func (a *Attempt) Ended() <-chan struct{} { return a.ended }
+
+// beyondLimit is what a log says where it begins to be cut, and at its end.
+func beyondLimit(limit, lost uint64) []byte {
+	if lost > 0 {
+		return fmt.Appendf(nil, "hodei: %d bytes of output were not kept\n", lost)
+	}
+	size, unit := limit, "bytes"
+	for _, larger := range []string{"KiB", "MiB", "GiB"} {
+		if size%1024 != 0 {
+			break
+		}
+		size, unit = size/1024, larger
+	}
+	return fmt.Appendf(nil, "hodei: the log's limit of %d %s is reached; output that follows is not kept, the job goes on\n", size, unit)
+}

@@ -14,6 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hodei-jobs/hodei/agentproto/agent/attempt"
+	"github.com/hodei-jobs/hodei/agentproto/agent/mask"
+	"github.com/hodei-jobs/hodei/agentproto/agent/mask/socket"
 	"github.com/hodei-jobs/hodei/agentproto/agent/outbox"
 	"github.com/hodei-jobs/hodei/agentproto/agent/process"
 	"github.com/hodei-jobs/hodei/agentproto/agent/procfs"
@@ -37,11 +39,18 @@ func parts(t testing.TB, folder string) attempt.Parts {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sockets, err := socket.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		workspaces.Run(ctx)
+		var all sync.WaitGroup
+		all.Go(func() { workspaces.Run(ctx) })
+		all.Go(func() { sockets.Run(ctx) })
+		all.Wait()
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -49,6 +58,7 @@ func parts(t testing.TB, folder string) attempt.Parts {
 	})
 	return attempt.Parts{
 		Host: host(), Outbox: outbox.New(), Workspaces: workspaces, Sampler: sample.New(host()),
+		Sockets: sockets, Added: mask.NewBudget(160 << 10), Program: "/nowhere/hodei-agent",
 		Inherited: attempt.Inherited([]string{"PATH=/usr/bin:/bin"}), Changed: func() {},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hodei-jobs/hodei/agentproto/agent/mask/socket"
 	agentprotov1 "github.com/hodei-jobs/hodei/agentproto/v1"
 )
 
@@ -46,26 +47,28 @@ func defaults(tty bool) []string {
 
 // environment is all that a step gets. Of a name that comes twice the last
 // counts, so what a job can't set is at the end.
-func environment(inherited []string, a *agentprotov1.Assign, secrets []*agentprotov1.Secret, step int, folder string) []string {
-	env := slices.Concat(inherited, defaults(a.GetTty()))
-	for _, pair := range slices.Concat(a.GetEnv(), a.GetSteps()[step].GetEnv()) {
+func (a *Attempt) environment(step int, folder string) []string {
+	env := slices.Concat(a.parts.Inherited, defaults(a.assign.GetTty()))
+	for _, pair := range slices.Concat(a.assign.GetEnv(), a.assign.GetSteps()[step].GetEnv()) {
 		env = append(env, pair.GetKey()+"="+pair.GetValue())
 	}
-	for _, secret := range secrets {
+	for _, secret := range a.secrets {
 		env = append(env, secret.GetName()+"="+string(secret.GetValue()))
 	}
-	if trace := a.GetTraceparent(); trace != "" {
+	if trace := a.assign.GetTraceparent(); trace != "" {
 		env = append(env, "TRACEPARENT="+trace)
 	}
 	return dedupe(append(env,
 		"PWD="+folder,
 		"HODEI=true",
-		"HODEI_JOB_ID="+a.GetRef().GetJob(),
-		"HODEI_JOB_NAME="+a.GetName(),
-		"HODEI_NAMESPACE="+a.GetNamespace(),
-		"HODEI_ATTEMPT="+strconv.FormatUint(uint64(a.GetRef().GetAttempt()), 10),
+		"HODEI_JOB_ID="+a.key.Job,
+		"HODEI_JOB_NAME="+a.assign.GetName(),
+		"HODEI_NAMESPACE="+a.assign.GetNamespace(),
+		"HODEI_ATTEMPT="+strconv.FormatUint(uint64(a.key.Attempt), 10),
 		"HODEI_STEP="+strconv.Itoa(step+1),
 		"HODEI_WORKSPACE="+folder,
+		"HODEI_AGENT="+a.parts.Program,
+		socket.Variable+"="+a.socket,
 	))
 }
 

@@ -60,9 +60,8 @@ func (a *Attempt) run(ctx context.Context) {
 		})
 		defer timer.Stop()
 	}
-	a.masks = newMasks(a.secrets, a.box)
 	result := &agentprotov1.Result{Ref: a.Ref(), Outcome: stateSucceeded}
-	folder, taken := a.work(result)
+	folder, taken := a.work(ctx, result)
 	a.box.Close()
 	result.Detail = a.masks.Text(result.Detail)
 	a.forget()
@@ -91,18 +90,24 @@ func (a *Attempt) forget() {
 }
 
 // work takes a workspace and does the steps in it, if the attempt may run at all.
-func (a *Attempt) work(result *agentprotov1.Result) (folder workspace.Folder, taken bool) {
+// Nothing adds to its masks when it has returned.
+func (a *Attempt) work(ctx context.Context, result *agentprotov1.Result) (folder workspace.Folder, taken bool) {
+	var err error
+	a.masks, err = newMasks(a.secrets, a.parts.Added, a.box)
 	if e, stopped := a.stopEnding(); stopped {
 		fail(result, e)
 		return folder, false
 	}
-	folder, err := a.parts.Workspaces.Take()
+	if err == nil {
+		if folder, err = a.parts.Workspaces.Take(); err == nil {
+			taken = true
+			err = a.listen(ctx, func() { a.steps(folder.Path, result) })
+		}
+	}
 	if err != nil {
 		fail(result, ending{state: stateFailed, cause: causeOf(err), detail: err.Error()})
-		return folder, false
 	}
-	a.steps(folder.Path, result)
-	return folder, true
+	return folder, taken
 }
 
 func causeOf(err error) string {
@@ -156,7 +161,7 @@ func (a *Attempt) step(i int, folder string) ending {
 	p, err := a.parts.Host.Start(process.Spec{
 		Argv:   step.GetArgv(),
 		Dir:    folder,
-		Env:    environment(a.parts.Inherited, a.assign, a.secrets, i, folder),
+		Env:    a.environment(i, folder),
 		TTY:    a.assign.GetTty(),
 		Stdout: a.masks.stdout,
 		Stderr: a.masks.stderr,

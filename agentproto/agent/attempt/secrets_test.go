@@ -2,6 +2,7 @@ package attempt_test
 
 import (
 	"bytes"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -46,7 +47,10 @@ func TestSecretsAreInTheEnvironmentOfEveryStep(t *testing.T) {
 		t.Errorf("after its end there is %q", sent)
 	}
 	err = filepath.WalkDir(folder, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || !e.Type().IsRegular() {
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // workspaces are removed meanwhile
+			return nil
+		case err != nil || !e.Type().IsRegular():
 			return err
 		}
 		if data, err := os.ReadFile(path); err != nil || bytes.Contains(data, value[:10]) {
@@ -70,5 +74,39 @@ func TestASecretThatNoProgramCanBeGivenIsRefused(t *testing.T) {
 		if _, err := attempt.New(parts(t, t.TempDir()), assign); err == nil || strings.Contains(err.Error(), "tr0") {
 			t.Errorf("%q: %v", name, err)
 		}
+	}
+}
+
+// More secrets than can be masked: nothing runs, so nothing can show them.
+func TestSecretsThatCanNotBeMasked(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "ran")
+	assign := assignment("j1", "touch "+out)
+	for _, name := range []string{"A", "B", "C", "D"} {
+		assign.Secrets = append(assign.Secrets, &agentprotov1.Secret{Name: name, Value: bytes.Repeat([]byte(name), 32<<10)})
+	}
+	r := run(t, parts(t, t.TempDir()), assign)
+	if r.GetOutcome() != "failed" || r.GetCause() != "cannot_start" || r.GetDetail() != "cannot mask the secret D: there are 500 secrets already, or 98,304 bytes of them" {
+		t.Errorf("it ended as %v", r)
+	}
+	if _, err := os.Stat(out); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it ran: %v", err)
+	}
+}
+
+// A log's limit counts what is shown, not what is hidden.
+func TestALimitCountsWhatIsMasked(t *testing.T) {
+	p := parts(t, t.TempDir())
+	assign := assignment("j1", `for i in 1 2 3 4 5 6 7 8 9 10; do printf %s "$TOKEN"; done`)
+	assign.Secrets = []*agentprotov1.Secret{{Name: "TOKEN", Value: bytes.Repeat([]byte("tr0ub4dor"), 100)}}
+	assign.LogLimitBytes = 4096
+	a, err := attempt.New(p, assign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Start()
+	a.Run(t.Context())
+	defer a.Box().Drop()
+	if got := a.Result().GetEndOffset(); got > 30 || got < 3 {
+		t.Errorf("%d bytes are kept", got)
 	}
 }

@@ -5,70 +5,18 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/hodei-jobs/hodei/agentproto/agent/mask/corpus"
 )
 
 const (
-	benchBytes  = 4 << 20
-	benchChunk  = 32 << 10 // as the reader of a process has them
-	benchSecret = 50
+	benchBytes = 4 << 20
+	benchChunk = 32 << 10 // as the reader of a process has them
 )
-
-// someSecrets are random ones of 24 to 63 bytes with characters that every
-// encoding changes, so that each has more than 12 forms that differ.
-func someSecrets(n int) [][]byte {
-	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/=&<'\"$ "
-	random := rand.New(rand.NewPCG(1, 2))
-	var all [][]byte
-	for range n {
-		secret := make([]byte, 24+random.IntN(40))
-		for i := range secret {
-			secret[i] = letters[random.IntN(len(letters))]
-		}
-		all = append(all, secret)
-	}
-	return all
-}
-
-// plainText is what builds print: words, numbers, paths, some hashes.
-func plainText(n int) []byte {
-	words := strings.Fields("the building of package github.com/some/where/pkg took 0.31s ok PASS === RUN " +
-		"TestThatNothingIsLost --- downloading https://proxy.example/mod/@v/v1.2.3.zip [12/96] cc -O2 -c main.c error: " +
-		"expected a declaration; warning 2024-05-01T12:00:00Z INFO request served status=200 took=1.2ms id=8f14e45fceea167a5a36")
-	random := rand.New(rand.NewPCG(3, 4))
-	var out strings.Builder
-	for column := 0; out.Len() < n; {
-		word := words[random.IntN(len(words))]
-		out.WriteString(word)
-		if column += len(word) + 1; column > 90 {
-			out.WriteByte('\n')
-			column = 0
-		} else {
-			out.WriteByte(' ')
-		}
-	}
-	return []byte(out.String()[:n])
-}
-
-// coloured puts each line in a colour.
-func coloured(text []byte) []byte {
-	lines := strings.Split(string(text), "\n")
-	for i, line := range lines {
-		lines[i] = fmt.Sprintf("\x1b[1;%dm%s\x1b[0m", 31+i%7, line)
-	}
-	return []byte(strings.Join(lines, "\n"))[:len(text)]
-}
-
-func randomBytes(n int) []byte {
-	random := rand.NewChaCha8([32]byte{5})
-	out := make([]byte, n)
-	random.Read(out)
-	return out
-}
 
 // secretive has a secret, in a form that changes, in each line.
 func secretive(text []byte, secrets [][]byte) []byte {
@@ -90,19 +38,19 @@ func secretive(text []byte, secrets [][]byte) []byte {
 // BenchmarkWriter is a stream in the chunks that a reader has. BenchmarkFilter is
 // its floor: the same text passed over by the filter alone.
 func BenchmarkWriter(b *testing.B) {
-	secrets := someSecrets(benchSecret)
+	secrets := corpus.Secrets()
 	for _, text := range []struct {
 		name string
 		data []byte
 	}{
-		{"plain", plainText(benchBytes)},
-		{"coloured", coloured(plainText(benchBytes))},
-		{"binary", randomBytes(benchBytes)},
-		{"secrets", secretive(plainText(benchBytes), secrets)},
+		{"plain", corpus.Plain(benchBytes)},
+		{"coloured", corpus.Coloured(benchBytes)},
+		{"binary", corpus.Binary(benchBytes)},
+		{"secrets", secretive(corpus.Plain(benchBytes), secrets)},
 	} {
 		b.Run(text.name, func(b *testing.B) { benchmark(b, secrets, text.data, benchChunk) })
 	}
-	b.Run("plain-100-byte-writes", func(b *testing.B) { benchmark(b, secrets, plainText(benchBytes), 100) })
+	b.Run("plain-100-byte-writes", func(b *testing.B) { benchmark(b, secrets, corpus.Plain(benchBytes), 100) })
 }
 
 func benchmark(b *testing.B, secrets [][]byte, data []byte, chunk int) {
@@ -141,29 +89,26 @@ func cpuTime() time.Duration {
 var sink int
 
 func BenchmarkFilter(b *testing.B) {
-	set, _ := New(someSecrets(benchSecret))
-	f := set.now.Load().filter
+	set, _ := New(corpus.Secrets())
 	for _, text := range []struct {
 		name string
 		data []byte
 	}{
-		{"plain", plainText(benchBytes)},
-		{"coloured", coloured(plainText(benchBytes))},
-		{"binary", randomBytes(benchBytes)},
+		{"plain", corpus.Plain(benchBytes)},
+		{"coloured", corpus.Coloured(benchBytes)},
+		{"binary", corpus.Binary(benchBytes)},
 	} {
 		b.Run(text.name, func(b *testing.B) {
 			defer cpuSpeed(b, len(text.data))()
 			for b.Loop() {
-				for at := f.next(text.data, 0); at < len(text.data); at = f.next(text.data, at+1) {
-					sink++
-				}
+				sink += set.Suspicious(text.data)
 			}
 		})
 	}
 }
 
 func BenchmarkNew(b *testing.B) {
-	secrets := someSecrets(benchSecret)
+	secrets := corpus.Secrets()
 	b.ReportAllocs()
 	for b.Loop() {
 		New(secrets)

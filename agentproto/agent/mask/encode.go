@@ -78,7 +78,14 @@ func each(text []byte, write func(out []byte, b byte) []byte) []byte {
 
 // replaced puts words in place of bytes, given in turn.
 func replaced(text []byte, pairs ...string) []byte {
-	return []byte(strings.NewReplacer(pairs...).Replace(string(text)))
+	return each(text, func(out []byte, b byte) []byte {
+		for i := 0; i < len(pairs); i += 2 {
+			if pairs[i][0] == b {
+				return append(out, pairs[i+1]...)
+			}
+		}
+		return append(out, b)
+	})
 }
 
 // xmlForms differ in what becomes of quotation marks, and of white space.

@@ -11,6 +11,9 @@ const (
 	minDerived = 6
 	// minLoose is how many characters of base64 or hex tools may have wrapped.
 	minLoose = 40
+	// maxQuoted is how many bytes a secret has at most to be sought in all forms.
+	// A larger one is sought as it is, in base64, in hex and in JSON.
+	maxQuoted = 4096
 	// minWord is how many letters a line that is nothing but letters has at least
 	// to be sought alone.
 	minWord = 8
@@ -20,13 +23,14 @@ const (
 )
 
 // forms is what is sought of secrets. All have at least 4 bytes and at most
-// maxForm, and begin and end with something else than white space.
+// maxForm, and something else in them than white space.
 type forms struct {
 	exact  [][]byte
 	loose  [][]byte // without white space, to be found in the unspaced view
 	unused []string // kinds of forms that were too short
 
-	secret []byte // whose forms they are
+	secret []byte            // whose forms they are
+	pieces map[string][]byte // all of them, so that each is there once
 }
 
 func (f *forms) empty() bool { return len(f.exact)+len(f.loose) == 0 }
@@ -42,11 +46,30 @@ func (f *forms) add(kind string, all ...[]byte) {
 		switch form = bytes.Trim(form, white); {
 		case bytes.Equal(form, f.secret): // sought already
 		case len(form) >= minDerived:
-			f.exact = append(f.exact, pieces(form)...)
+			f.addExact(form)
 		case !slices.Contains(f.unused, kind):
 			f.unused = append(f.unused, kind)
 		}
 	}
+}
+
+// addExact adds a form of any length.
+func (f *forms) addExact(form []byte) {
+	for _, piece := range pieces(form) {
+		if own, isNew := f.own(piece); isNew {
+			f.exact = append(f.exact, own)
+		}
+	}
+}
+
+// own is the one copy that is kept of a piece.
+func (f *forms) own(piece []byte) (own []byte, isNew bool) {
+	if own, ok := f.pieces[string(piece)]; ok {
+		return own, false
+	}
+	own = bytes.Clone(piece)
+	f.pieces[string(own)] = own
+	return own, true
 }
 
 // addWrapped adds forms that tools wrap.
@@ -63,59 +86,69 @@ func (f *forms) addWrapped(kind string, all ...[]byte) {
 // its first four characters, for when white space stands between those.
 func (f *forms) addLoose(form []byte) {
 	for _, piece := range pieces(form) {
-		f.loose = append(f.loose, piece)
-		if len(piece) >= minLoose {
-			f.loose = append(f.loose, piece[anchorBytes:])
+		own, _ := f.own(piece)
+		f.loose = append(f.loose, own)
+		if len(own) >= minLoose {
+			f.loose = append(f.loose, own[anchorBytes:])
 		}
 	}
 }
 
 // pieces cuts a form that is too long into overlapping ones. All are as long as
-// can be: the last overlaps the one before it by as much as that takes.
+// can be: the last overlaps the one before it by as much as that takes. Those that
+// are blank are left out.
 func pieces(form []byte) [][]byte {
 	var all [][]byte
 	for rest := form; len(rest) > maxForm; rest = rest[maxForm-pieceOverlap:] {
-		all = append(all, rest[:maxForm:maxForm])
+		if piece := rest[:maxForm:maxForm]; len(bytes.Trim(piece, white)) > 0 {
+			all = append(all, piece)
+		}
 	}
 	return append(all, form[max(0, len(form)-maxForm):])
 }
 
-// formsOf are all forms of a secret, which is trimmed.
+// formsOf are all forms of a secret, which is trimmed and is not kept.
 func formsOf(secret []byte) forms {
-	f := forms{exact: pieces(bytes.Clone(secret)), secret: secret}
+	f := forms{secret: secret, pieces: map[string][]byte{}}
+	f.addExact(secret)
 	texts := [][]byte{secret}
 	if lines := linesOf(secret); len(lines) > 1 {
-		texts = f.addLines(lines)
+		texts = append(texts, f.addLines(lines))
 	}
 	for _, text := range texts {
 		f.addWrapped("base64", base64Forms(text)...)
 		f.addWrapped("hex", hexForms(text)...)
-		f.add("URL-encoded", urlForms(text)...)
 		f.add("JSON", jsonForms(text)...)
+		if len(text) > maxQuoted {
+			continue
+		}
+		f.add("URL-encoded", urlForms(text)...)
 		f.add("XML", xmlForms(text)...)
 		f.add("shell-quoted", shellForms(text)...)
 		f.add("Go-quoted", goForms(text)...)
 	}
+	f.loose = sorted(nil).with(f.loose)
+	f.secret, f.pieces = nil, nil
 	return f
 }
 
 // addLines adds how a secret of several lines is printed otherwise than it is: on
 // one line, with other line ends, wrapped, and line by line. It returns the
-// secret as it is and with either line end.
-func (f *forms) addLines(lines [][]byte) [][]byte {
+// secret with "\n" at all line ends.
+func (f *forms) addLines(lines [][]byte) []byte {
 	join := func(with string) []byte { return bytes.Join(lines, []byte(with)) }
-	unix, dos := join("\n"), join("\r\n")
-	f.add("several lines", unix, dos)
+	unix := join("\n")
+	f.add("several lines", unix, join("\r\n"))
 	f.add("one line", join(" "), join(`\n`), join(`\r\n`), join(""), bytes.Join(bytes.FieldsFunc(unix, isWhiteRune), []byte(" ")))
+	for _, line := range lines {
+		if line = bytes.Trim(line, white); distinctive(line) {
+			f.addExact(line)
+		}
+	}
 	if unspaced := withoutWhite(f.secret); len(unspaced) >= minDerived {
 		f.addLoose(unspaced)
 	}
-	for _, line := range lines {
-		if line = bytes.Trim(line, white); distinctive(line) {
-			f.exact = append(f.exact, pieces(bytes.Clone(line))...)
-		}
-	}
-	return insert([][]byte{f.secret}, [][]byte{unix, dos})
+	return unix
 }
 
 // linesOf splits at line ends, which are "\n" with any number of "\r" before it.

@@ -49,21 +49,22 @@ const (
 	// MaxSecret is how many bytes a secret has at most.
 	MaxSecret = 64 << 10
 	// MaxSecrets is how many secrets a set has at most, those added included.
-	MaxSecrets = 1000
+	MaxSecrets = 500
 	// MaxSetBytes is how many bytes all secrets of a set have at most, together.
-	// Their forms take up to 60 times as much.
-	MaxSetBytes = 256 << 10
+	// Their forms take up to 200 times as much; 50 passwords take 0.3 MB, and 4 MB once text comes close to one.
+	MaxSetBytes = 96 << 10
 
 	mark = "***" // what is shown instead
 )
 
 // Why a secret is not masked.
 var (
-	ErrEmpty = errors.New("it is empty")
-	ErrBlank = errors.New("it is nothing but white space")
-	ErrShort = errors.New("it has fewer than 4 bytes, white space around it left out")
-	ErrLong  = errors.New("it has more than 65,536 bytes")
-	ErrFull  = errors.New("there are 1,000 secrets already, or 262,144 bytes of them")
+	ErrEmpty  = errors.New("it is empty")
+	ErrBlank  = errors.New("it is nothing but white space")
+	ErrShort  = errors.New("it has fewer than 4 bytes, white space around it left out")
+	ErrLong   = errors.New("it has more than 65,536 bytes")
+	ErrFull   = errors.New("there are 500 secrets already, or 98,304 bytes of them")
+	ErrNoRoom = errors.New("the jobs of this agent have added so many secrets that there is no room for it now")
 )
 
 // Note tells what of a secret is not masked.
@@ -81,6 +82,9 @@ type Set struct {
 	mu    sync.Mutex                     // held to change the set
 	known map[[sha256.Size]byte][]string // unused kinds of each secret, by its digest
 	bytes int                            // of all secrets
+
+	budget *Budget // of what is added, or nil
+	added  int     // taken from it
 }
 
 // New returns a set of the secrets, and a note for each that is not masked in
@@ -136,6 +140,12 @@ func (s *Set) take(secret []byte) (forms, error) {
 	if len(s.known) == MaxSecrets || s.bytes+len(trimmed) > MaxSetBytes {
 		return forms{}, ErrFull
 	}
+	if s.budget != nil {
+		if !s.budget.take(s.added, len(trimmed)+addedCost) {
+			return forms{}, ErrNoRoom
+		}
+		s.added += len(trimmed) + addedCost
+	}
 	found := formsOf(trimmed)
 	s.known[digest] = found.unused
 	s.bytes += len(trimmed)
@@ -152,6 +162,20 @@ func (s *Set) Text(text string) string {
 	return masked.String()
 }
 
+// Suspicious is how many places of a text the filter would have looked at more
+// closely: all that is done for a text without any. What it takes is the floor of
+// what a Writer takes.
+func (s *Set) Suspicious(text []byte) (places int) {
+	f := s.now.Load().filter
+	if f == nil {
+		return 0
+	}
+	for at := f.next(text, 0); at < len(text); at = f.next(text, at+1) {
+		places++
+	}
+	return places
+}
+
 // Forget overwrites all forms. It is called once every Writer is closed and
 // nothing calls Add or Text any more; the set then masks nothing.
 func (s *Set) Forget() {
@@ -160,4 +184,8 @@ func (s *Set) Forget() {
 	s.now.Swap(new(table)).wipe()
 	s.known = map[[sha256.Size]byte][]string{}
 	s.bytes = 0
+	if s.budget != nil {
+		s.budget.giveBack(s.added)
+		s.added = 0
+	}
 }

@@ -87,6 +87,49 @@ func TestAMatchSkipsSoMuchAndNoMore(t *testing.T) {
 	}
 }
 
+// What a match sees through, and what belongs to the text.
+func TestControlSequences(t *testing.T) {
+	for within, masked := range map[string]bool{
+		"\x1b[31;1m":                        true,
+		"\x1b[?25l\x1b[2K":                  true,
+		"\x1b(B\x1b[m":                      true, // tput sgr0
+		"\x1b#8":                            true,
+		"\x1bc":                             true,
+		"\x1b]0;a title\x07":                true,
+		"\x1b]8;;http://example\x1b\\":      true,
+		"\x1bPq#0;1\x1b\\":                  true,
+		"\x1b\x1b[m":                        true,
+		"\x1b]" + strings.Repeat("x", 4094): true, // without an end
+		"\x1b]" + strings.Repeat("x", 4095): false,
+		"\x1b]a title without an end\n":     false,
+		"\x1b[\x01":                         false,
+		"\x1b(\x01":                         false,
+		"\x1b\xff":                          false,
+		"\x9b31m":                           false, // part of a letter in UTF-8
+		"[31m":                              false,
+	} {
+		if got := setOf("hunter2").Text("hunt" + within + "er2"); (got == "***") != masked {
+			t.Errorf("%q within: got %q", within[:min(20, len(within))], got[:min(50, len(got))])
+		}
+	}
+}
+
+// Whatever the filter thinks of it, what is no secret comes out as it is.
+func TestNoiseIsLeftAsItIs(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 1))
+	var secrets []string
+	for i := range 100 {
+		secrets = append(secrets, fmt.Sprintf("%x-secret-%d", random.Uint64(), i))
+	}
+	noise := make([]byte, 1<<20)
+	for i := range noise {
+		noise[i] = byte(random.Uint32())
+	}
+	if got := setOf(secrets...).Text(string(noise)); got != string(noise) {
+		t.Error("noise is changed")
+	}
+}
+
 func TestWhatIsNotMasked(t *testing.T) {
 	secrets := [][]byte{
 		nil, []byte(" \n\t"), []byte(" abc\n"), bytes.Repeat([]byte("a"), mask.MaxSecret+1), []byte("abcd"), []byte("fine-1"),
@@ -115,8 +158,8 @@ func TestASetHasSoManySecretsAndBytes(t *testing.T) {
 		t.Errorf("one that is known: %v", err)
 	}
 	set, _ = mask.New(nil)
-	for i := range mask.MaxSetBytes / mask.MaxSecret {
-		if _, err := set.Add(bytes.Repeat([]byte{byte('a' + i)}, mask.MaxSecret)); err != nil {
+	for i, size := range []int{mask.MaxSecret, mask.MaxSetBytes - mask.MaxSecret} {
+		if _, err := set.Add(bytes.Repeat([]byte{byte('a' + i)}, size)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -192,7 +235,7 @@ func TestAllAtOnce(t *testing.T) {
 		group.Go(func() {
 			var out bytes.Buffer
 			w := set.Writer(&out)
-			for i := range 200 {
+			for i := range 100 {
 				if _, err := set.Add(fmt.Appendf(nil, "secret-%d-%d", n, i)); err != nil {
 					t.Error(err)
 				}

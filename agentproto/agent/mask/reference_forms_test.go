@@ -45,7 +45,7 @@ func referenceForms(secret string) (exact, loose []string) {
 		if squeezed := regexp.MustCompile("[ \t\r\n\v\f]+").ReplaceAllString(secret, ""); len(squeezed) >= 6 {
 			loose = append(loose, squeezed)
 		}
-		texts = append(texts, unix, strings.ReplaceAll(unix, "\n", "\r\n"))
+		texts = append(texts, unix)
 	}
 	for _, text := range texts {
 		wrapped := append(inBase64(text), fmt.Sprintf("%x", text), fmt.Sprintf("%X", text))
@@ -55,8 +55,11 @@ func referenceForms(secret string) (exact, loose []string) {
 				loose = append(loose, form)
 			}
 		}
-		derived(inURLs(text)...)
 		derived(inJSON(text)...)
+		if len(text) > 4096 {
+			continue
+		}
+		derived(inURLs(text)...)
 		derived(inXML(text)...)
 		derived(inShells(text)...)
 		derived(quotedByLanguages(text)...)
@@ -80,7 +83,9 @@ func cut(forms []string) []string {
 				all = append(all, form[max(0, len(form)-256):])
 				break
 			}
-			all = append(all, form[at:at+256])
+			if strings.Trim(form[at:at+256], " \t\r\n\v\f") != "" {
+				all = append(all, form[at:at+256])
+			}
 		}
 	}
 	return all

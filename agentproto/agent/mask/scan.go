@@ -96,7 +96,8 @@ func (s *scratch) scan(t *table, v *view, loose bool) {
 		}
 	}
 	for n := min(anchorBytes-1, len(v.text)); n > 0; n-- {
-		if at := len(v.text) - n; t.starts[start(v.text[at:])] {
+		at := len(v.text) - n
+		if k := t.starts[start(v.text[at:])]; k.exact || k.loose && loose {
 			s.holdBack(v, at)
 		}
 	}
@@ -105,20 +106,15 @@ func (s *scratch) scan(t *table, v *view, loose bool) {
 // compare finds out which forms begin at a place.
 func (s *scratch) compare(t *table, v *view, at int, loose bool) {
 	a := t.anchors[binary.LittleEndian.Uint32(v.text[at:])]
-	if a == nil {
-		return
-	}
-	if a.exactTree != nil {
-		s.walk(a.exactTree, v, at)
-	}
-	if a.looseTree == nil || !loose {
+	s.walk(a.exact, v, at)
+	if len(a.loose) == 0 || !loose {
 		return
 	}
 	if len(s.unspaced.text) == 0 {
 		s.unspace(v, at)
 	}
 	place, _ := slices.BinarySearch(s.unspaced.positions, int32(v.position(at)))
-	s.walk(a.looseTree, &s.unspaced, place)
+	s.walk(a.loose, &s.unspaced, place)
 }
 
 // unspace makes the view without white space, of what is not before a place.
@@ -135,8 +131,8 @@ func (s *scratch) unspace(v *view, from int) {
 
 // walk notes the longest form that begins at a place and doesn't skip too much,
 // and whether one may begin there that data cuts off.
-func (s *scratch) walk(n *node, v *view, at int) {
-	lengths, open := n.walk(v.text[at:], s.lengths[:0])
+func (s *scratch) walk(forms sorted, v *view, at int) {
+	lengths, open := forms.walk(v.text[at:], s.lengths[:0])
 	s.lengths = lengths
 	start := v.position(at)
 	for _, length := range slices.Backward(lengths) {

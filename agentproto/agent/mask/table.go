@@ -22,24 +22,24 @@ const (
 // table is all forms of a set, arranged to be found. It doesn't change once
 // Writers have it.
 //
-//	filter ─▶ decider ─▶ anchors ─▶ node
+//	filter ─▶ decider ─▶ anchors ─▶ sorted
 //	may one      does one     which begin   which is it,
 //	begin here?  begin here?  like this?    whole or cut off?
 type table struct {
 	filter  *filter // nil without forms
-	anchors map[uint32]*anchored
-	starts  map[uint32]bool // first 1, 2 and 3 bytes of all forms, as start has them
+	anchors map[uint32]anchored
+	starts  map[uint32]kinds // first 1, 2 and 3 bytes of all forms, as start has them
 
 	once    sync.Once
 	decider *ahocorasick.Matcher
 }
 
-// anchored is the forms that begin with the same four bytes.
-type anchored struct {
-	exact, loose [][]byte // sorted
-	// As trees, or nil if there are none. In raw and plain views, and unspaced.
-	exactTree, looseTree *node
-}
+// anchored is the forms that begin with the same four bytes: those for the raw and
+// plain views, and those for the unspaced one.
+type anchored struct{ exact, loose sorted }
+
+// kinds tells what begins with some bytes.
+type kinds struct{ exact, loose bool }
 
 // filter is two maps of 64 Kbit, by different hashes of four bytes. Both have a
 // bit set for each anchor. Nearly all text is passed by the first alone.
@@ -92,16 +92,15 @@ func (t *table) with(more forms) *table {
 	if t.filter != nil {
 		*n.filter = *t.filter
 	} else {
-		n.anchors, n.starts = map[uint32]*anchored{}, map[uint32]bool{}
+		n.anchors, n.starts = map[uint32]anchored{}, map[uint32]kinds{}
 	}
-	exact, loose := byAnchor(more.exact), byAnchor(more.loose)
-	for anchor := range exact {
-		n.put(anchor, exact[anchor], loose[anchor])
+	for anchor, forms := range byAnchor(more.exact) {
+		a := n.anchors[anchor]
+		n.put(anchor, anchored{a.exact.with(forms), a.loose})
 	}
-	for anchor := range loose {
-		if _, done := exact[anchor]; !done {
-			n.put(anchor, nil, loose[anchor])
-		}
+	for anchor, forms := range byAnchor(more.loose) {
+		a := n.anchors[anchor]
+		n.put(anchor, anchored{a.exact, a.loose.with(forms)})
 	}
 	return n
 }
@@ -115,30 +114,17 @@ func byAnchor(all [][]byte) map[uint32][][]byte {
 	return grouped
 }
 
-// put adds forms of one anchor; t is not in use yet, but what it holds may be.
-func (t *table) put(anchor uint32, exact, loose [][]byte) {
-	var now anchored
-	if old := t.anchors[anchor]; old != nil {
-		now = *old
-	}
-	now.exact, now.exactTree = extend(now.exact, exact)
-	now.loose, now.looseTree = extend(now.loose, loose)
-	t.anchors[anchor] = &now
+// put sets what an anchor has; t is not in use yet.
+func (t *table) put(anchor uint32, a anchored) {
+	t.anchors[anchor] = a
 	t.filter.add(anchor)
 	var four [anchorBytes]byte
 	binary.LittleEndian.PutUint32(four[:], anchor)
 	for n := 1; n < anchorBytes; n++ {
-		t.starts[start(four[:n])] = true
+		key := start(four[:n])
+		k := t.starts[key]
+		t.starts[key] = kinds{k.exact || len(a.exact) > 0, k.loose || len(a.loose) > 0}
 	}
-}
-
-func extend(list, more [][]byte) ([][]byte, *node) {
-	list = insert(list, more)
-	if len(list) == 0 {
-		return nil, nil
-	}
-	root := tree(list, 0)
-	return list, &root
 }
 
 // start is the bytes, 1 to 3, beside their number.

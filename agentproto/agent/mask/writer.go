@@ -62,9 +62,6 @@ func (w *Writer) Close() error {
 	return w.err
 }
 
-// Held is how many bytes are held back.
-func (w *Writer) Held() int { return len(w.held) }
-
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 func (w *Writer) block(s *scratch, block []byte, last bool) {

@@ -24,6 +24,12 @@ type Box struct {
 	bytes spool
 	runs  []run // of [acked, written), oldest first
 
+	limit uint64 // bytes that are kept; 0 is no limit
+	words func(lost uint64) []byte
+	lost  uint64 // bytes that were not kept; above 0 the log has been cut
+	tag   Tag    // of the byte written last
+	last  byte   // that byte
+
 	credits credits
 	timer   *time.Timer // releases what waits for credit; nil if nothing does
 
@@ -56,13 +62,23 @@ func (w writer) Write(p []byte) (int, error) {
 		if b.closed || b.dropped {
 			return done, ErrDropped
 		}
+		if b.full() {
+			b.lose(w.tag, len(p)-done)
+			return len(p), nil
+		}
 		n := min(b.space(), len(p)-done)
+		if b.limit > 0 {
+			n = min(n, int(b.limit-b.written))
+		}
 		if n > 0 {
 			b.add(w.tag, p[done:done+n], time.Now())
 			done += n
 		}
 		if done == len(p) {
 			return done, nil
+		}
+		if b.full() {
+			continue
 		}
 		b.waiting++
 		b.out.room.Wait()
@@ -93,6 +109,7 @@ func (b *Box) add(tag Tag, p []byte, now time.Time) {
 		}
 		b.bytes.append(p)
 		b.written += uint64(len(p))
+		b.tag, b.last = tag, p[len(p)-1]
 	})
 	b.release(now)
 }
@@ -232,6 +249,9 @@ func (b *Box) forget(have uint64) {
 func (b *Box) Close() {
 	b.out.mu.Lock()
 	defer b.out.mu.Unlock()
+	if b.lost > 0 && !b.closed && !b.dropped {
+		b.say(b.tag, b.lost)
+	}
 	b.closed = true
 	b.goesUpTo(b.written)
 	b.out.room.Broadcast()

@@ -20,20 +20,23 @@ type Part struct {
 	Name string // given to --only
 	What string // what it does, for people who wait
 	run  func(context.Context, *Run) error
+	with []string // parts that belong to it: who asks for it gets those too
 }
 
 // Parts are all parts, in the order they run.
 var Parts = []Part{
-	{"floors", "what the disk and the kernel can do", floors},
-	{"submit", "submissions by HTTP: 1 client, 64 clients, batches", submits},
-	{"start", "from submission to the permission to start, idle", starts},
-	{"lives", "whole lives with simulated workers, an empty queue", lives},
-	{"lives1m", "the same with 1,000,000 jobs waiting", lives1m},
-	{"protocol", "whole lives over the worker protocol", protocol},
-	{"jobs", "trivial jobs on a real worker of this machine", realJobs},
-	{"logs", "from a line's print to a reader of the stream", logLatency},
-	{"replay", "reading and rebuilding from 1,000,000 events", replay},
-	{"memory", "an idle server, and 100,000 jobs waiting", memory},
+	{"floors", "what the disk and the kernel can do", floors, nil},
+	{"submit", "submissions by HTTP: 1 client, 64 clients, batches", submits, nil},
+	{"start", "from submission to the permission to start, idle", starts, nil},
+	{"lives", "whole lives with simulated workers, an empty queue", lives, nil},
+	{"lives1m", "the same with 1,000,000 jobs waiting", lives1m, nil},
+	{"protocol", "whole lives over the worker protocol", protocol, nil},
+	{"jobs", "trivial jobs on a real worker of this machine", realJobs, nil},
+	{"logs", "output on its way from a job to a reader: single lines, beside a flood, 100 MB", logs, []string{"stream", "mask"}},
+	{"stream", "a line's way through the server, from the gateway to a reader", stream, nil},
+	{"mask", "masking 50 secrets in output, beside the bare filter", masking, nil},
+	{"replay", "reading and rebuilding from 1,000,000 events", replay, nil},
+	{"memory", "an idle server, and 100,000 jobs waiting", memory, nil},
 }
 
 // Names returns the names of all parts.
@@ -65,7 +68,7 @@ func All(ctx context.Context, c Config) (Figures, error) {
 	r := &Run{Config: c, Figures: Figures{}}
 	var parts []Part
 	for _, p := range Parts {
-		if len(c.Only) == 0 || slices.Contains(c.Only, p.Name) {
+		if len(c.Only) == 0 || c.asksFor(p.Name) {
 			parts = append(parts, p)
 		}
 	}
@@ -78,6 +81,13 @@ func All(ctx context.Context, c Config) (Figures, error) {
 		c.Done(p, time.Since(begun))
 	}
 	return r.Figures, nil
+}
+
+// asksFor reports whether Only names a part, or one to which it belongs.
+func (c Config) asksFor(name string) bool {
+	return slices.ContainsFunc(Parts, func(p Part) bool {
+		return slices.Contains(c.Only, p.Name) && (p.Name == name || slices.Contains(p.with, name))
+	})
 }
 
 // count scales a count, to at least least.

@@ -27,6 +27,7 @@ const (
 type child struct {
 	cmd    *exec.Cmd
 	said   *bytes.Buffer
+	data   string // folder
 	http   string
 	token  string
 	client *client.Client
@@ -39,8 +40,8 @@ func (r *Run) withServer(ctx context.Context, command string, fn func(*child) er
 		return err
 	}
 	defer done()
-	c := &child{said: &bytes.Buffer{}}
-	c.cmd = exec.CommandContext(ctx, r.Binary, command, "--data", filepath.Join(dir, "data"), "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--log-level", "error")
+	c := &child{said: &bytes.Buffer{}, data: filepath.Join(dir, "data")}
+	c.cmd = exec.CommandContext(ctx, r.Binary, command, "--data", c.data, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--log-level", "error")
 	c.cmd.Env = append(os.Environ(), "HODEI_CONFIG_DIR="+filepath.Join(dir, "config"))
 	c.cmd.Stderr = c.said
 	c.cmd.Cancel = func() error { return c.cmd.Process.Signal(syscall.SIGTERM) }

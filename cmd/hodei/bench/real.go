@@ -1,15 +1,10 @@
 package bench
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/hodei-jobs/hodei/api/client"
-	"github.com/hodei-jobs/hodei/api/wire"
 )
 
 const lookEvery = 20 * time.Millisecond // at how many jobs have ended
@@ -73,41 +68,4 @@ func poll(ctx context.Context, met func() (bool, error)) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// logLatency has a job print the time every 300 ms and compares it with the time
-// at which a reader of the stream gets it.
-func logLatency(ctx context.Context, r *Run) error {
-	return r.withServer(ctx, "dev", func(c *child) error {
-		lines := r.count(60, 10)
-		spec, err := json.Marshal(map[string]any{"command": fmt.Sprintf("sleep 1; for i in $(seq %d); do date +%%s%%N; sleep 0.3; done", lines)})
-		if err != nil {
-			return err
-		}
-		job, err := c.client.Submit(ctx, spec, "")
-		if err != nil {
-			return err
-		}
-		var all []time.Duration
-		var line []byte // a line may come in pieces
-		_, err = c.client.FollowJob(ctx, job.ID, client.LogsQuery{}, client.Follower{Log: func(p *wire.LogPiece) error {
-			now := time.Now().UnixNano()
-			if line = append(line, p.Bytes()...); !bytes.HasSuffix(line, []byte("\n")) {
-				return nil
-			}
-			printed, err := strconv.ParseInt(string(bytes.TrimSpace(line)), 10, 64)
-			if err != nil {
-				return fmt.Errorf("the job printed %q", line)
-			}
-			line = line[:0]
-			all = append(all, time.Duration(now-printed))
-			return nil
-		}}) // to its end: a server that stops leaves a worker that has jobs alone
-		if err != nil {
-			return err
-		}
-		r.Figures["log_latency_p50_ms"] = milliseconds(all, 50)
-		r.Figures["log_latency_p99_ms"] = milliseconds(all, 99)
-		return nil
-	})
 }
