@@ -31,14 +31,10 @@ func (s *server) followEvents(ctx context.Context, out *sse.Writer, after events
 		}
 		select {
 		case <-ctx.Done():
-		case <-s.done:
+			return
 		case <-next:
-			continue
 		case <-beat.C:
 			out.Comment("")
-		}
-		if s.over(ctx) {
-			return
 		}
 	}
 }
@@ -47,7 +43,7 @@ func (s *server) followEvents(ctx context.Context, out *sse.Writer, after events
 // returns where to go on. An error means that the stream can't.
 func (s *server) sendEvents(ctx context.Context, out *sse.Writer, at, head eventstore.Position, f eventstore.Filter) (eventstore.Position, error) {
 	var records []*eventstore.Record
-	for at <= head {
+	for at <= head && ctx.Err() == nil {
 		var err error
 		if records, at, err = s.Store.ReadAll(ctx, records[:0], at, min(eventBatch, int(head-at+1)), f); err != nil {
 			return at, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
@@ -56,8 +57,14 @@ func (s *streams) leave(actor string) {
 	}
 }
 
+const (
+	tokenLook = 5 * time.Second // how often a stream's token is looked at, busy or not
+	stopWrite = time.Second     // what a client may take to accept the rest when the server stops
+)
+
 // stream answers with an event stream, if there is a place for one more. It ends
-// when run returns; run ends with its context.
+// when run returns; run ends with its context, which does when the client leaves,
+// the server stops or the token is no longer valid.
 func (s *server) stream(ctx context.Context, run func(context.Context, *sse.Writer)) (*huma.StreamResponse, error) {
 	actor := who(ctx).actor
 	if p := s.streams.enter(actor); p != nil {
@@ -69,8 +76,31 @@ func (s *server) stream(ctx context.Context, run func(context.Context, *sse.Writ
 		if hc.Method() == http.MethodHead {
 			return
 		}
-		run(hc.Context(), out)
+		ctx, cancel := context.WithCancel(hc.Context())
+		var watching sync.WaitGroup
+		watching.Go(func() { s.watchOver(ctx, cancel, out) })
+		run(ctx, out)
+		cancel()
+		watching.Wait() // out is this request's alone
 	}}, nil
+}
+
+// watchOver ends a stream's context when it has to end, though the stream may be
+// busy, or wait for its client.
+func (s *server) watchOver(ctx context.Context, cancel func(), out *sse.Writer) {
+	look := time.NewTicker(tokenLook)
+	defer look.Stop()
+	for !s.over(ctx) {
+		select {
+		case <-ctx.Done():
+		case <-s.done:
+		case <-look.C:
+		}
+	}
+	if ctx.Err() == nil {
+		cancel()
+		_ = out.Hurry(stopWrite) // an error means that the client has left
+	}
 }
 
 // over says whether a stream that was woken has to end: its client has left, the

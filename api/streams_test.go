@@ -310,3 +310,67 @@ func TestPagesOfEvents(t *testing.T) {
 		t.Errorf("the newest 1000 of %d are %d", head, len(page.Items))
 	}
 }
+
+// A stream that is never idle ends with its token too.
+func TestABusyStreamEndsWithItsToken(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes as long as a token is not looked at")
+	}
+	s := newSite(t)
+	j := s.submit(s.admin(), `{"command":"x"}`)
+	plain, i := s.create(token.Create{Name: "short", Namespace: token.AllNamespaces, Role: token.Viewer})
+	a := s.start(j.ID, 1)
+	readers := []*sse.Reader{s.events("/v1/jobs/"+j.ID+"/logs", plain), s.events("/v1/events", plain)}
+	if _, err := s.commands.RevokeToken(t.Context(), tester, i, ""); err != nil {
+		t.Fatal(err)
+	}
+	var over sync.WaitGroup
+	ended := make(chan struct{})
+	for _, r := range readers {
+		over.Go(func() {
+			for {
+				if _, err := r.Next(); err != nil {
+					return
+				}
+			}
+		})
+	}
+	go func() { over.Wait(); close(ended) }()
+	c := s.admin()
+	for limit := time.After(3 * tokenLook); ; {
+		select {
+		case <-ended:
+			return
+		case <-limit:
+			t.Fatal("a stream goes on though its token was revoked")
+		default:
+			a.print(1, "chatter\n")
+			s.submit(c, `{"command":"x"}`)
+		}
+	}
+}
+
+// A reader that stopped does not hold up the server's stop.
+func TestAReaderThatStoppedDoesNotHoldUpTheStop(t *testing.T) {
+	s := newSite(t)
+	j := s.submit(s.admin(), `{"command":"x"}`)
+	s.start(j.ID, 1).print(1, strings.Repeat("x", 16<<20)) // more than any buffer between them
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprintf(conn, "GET /v1/jobs/%s/logs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nAccept: %s\r\n\r\n",
+		j.ID, s.token("default", token.Viewer), streamType); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(conn, make([]byte, 1<<20)); err != nil { // and no more
+		t.Fatal(err)
+	}
+	close(s.stop)
+	s.stop = make(chan struct{}) // closed again at the end
+	began := time.Now()
+	if err := s.web.Shutdown(t.Context()); err != nil || time.Since(began) > 20*stopWrite {
+		t.Errorf("it took %s to stop: %v", time.Since(began), err)
+	}
+}
