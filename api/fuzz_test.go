@@ -62,8 +62,11 @@ func FuzzRequests(f *testing.F) {
 		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || p.Status != w.Code || p.Detail == "" || w.Header().Get("Content-Type") != problemType {
 			t.Fatalf("%s %s: %d is no problem: %v, %s", method, r.URL, w.Code, err, w.Body)
 		}
+		if w.Body.Len() > maxFaults*(maxPlace+2*maxMessage) {
+			t.Fatalf("%s %s: a problem of %d bytes", method, r.URL, w.Body.Len())
+		}
 		for _, e := range p.Errors {
-			if e.Location == "" && e.Message == "" {
+			if e.Location == "" || e.Message == "" {
 				t.Fatalf("%s %s: %s", method, r.URL, w.Body)
 			}
 		}

@@ -60,7 +60,7 @@ func TestABatchOfMixedJobs(t *testing.T) {
 	_, _, body := s.request("POST", "/v1/jobs:batch", plain,
 		`{"jobs":[{"command":"true"},{"command":"true","priority":999},{"argv":["true"]},7,{"command":"true","namespace":"default"}]}`)
 	items := decode[wire.Batch](t, body).Items
-	want := []string{"web", "422 priority", "web", "422 ", "403 namespace"}
+	want := []string{"web", "422 body.jobs[1].priority", "web", "422 body.jobs[3]", "403 body.jobs[4].namespace"}
 	var got []string
 	for _, item := range items {
 		if item.Job != nil && item.Problem == nil {
