@@ -143,7 +143,7 @@ func internal() *wire.Problem {
 
 // invalid says what is wrong at one place.
 func invalid(location, message string, value any) *wire.Problem {
-	p := wire.NewProblem(http.StatusUnprocessableEntity, "invalid", location+": "+message)
+	p := wire.NewProblem(http.StatusUnprocessableEntity, "invalid", cutTo(location, maxPlace)+": "+message)
 	p.Errors = []wire.Detail{detail(location, message, value, "")}
 	return p
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/hodei-jobs/hodei/aggregates/event"
 	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
@@ -94,16 +95,11 @@ var inSnakeCase = protojson.MarshalOptions{UseProtoNames: true}
 // eventData is an event's content, with the same names as everywhere. A spec is
 // JSON in itself and shown as that. What is sealed is not shown.
 func eventData(m proto.Message) json.RawMessage {
+	m = withoutHidden(m)
 	var asked []byte
-	switch e := m.(type) {
-	case *eventv1.JobSubmitted:
-		if !json.Valid(e.GetSpec()) {
-			break
-		}
+	if e, ok := m.(*eventv1.JobSubmitted); ok && json.Valid(e.GetSpec()) {
 		bare := proto.CloneOf(e)
 		m, asked, bare.Spec = bare, spec.Shown(bare.GetSpec()), nil
-	case *eventv1.SecretSet:
-		m = &eventv1.SecretSet{Version: e.GetVersion(), KeyId: e.GetKeyId()}
 	}
 	b, err := inSnakeCase.Marshal(m)
 	if err != nil {
@@ -118,6 +114,24 @@ func eventData(m proto.Message) json.RawMessage {
 		b = b[:1]
 	}
 	return append(append(append(b, `"spec":`...), asked...), '}')
+}
+
+// hidden are fields of events that nobody is shown: what is sealed, and what a
+// secret could be guessed by.
+var hidden = map[protoreflect.FullName]bool{
+	"hodei.event.v1.SecretSet.sealed":  true,
+	"hodei.event.v1.TokenCreated.hash": true,
+}
+
+func withoutHidden(m proto.Message) proto.Message {
+	fields := m.ProtoReflect().Descriptor().Fields()
+	for i := range fields.Len() {
+		if f := fields.Get(i); hidden[f.FullName()] {
+			m = proto.Clone(m)
+			m.ProtoReflect().Clear(f)
+		}
+	}
+	return m
 }
 
 // message is the record's decoded event.

@@ -130,6 +130,21 @@ func TestAKeyOfABatch(t *testing.T) {
 	}
 }
 
+// A key of a batch is none of a job by itself.
+func TestKeysOfBatchesAreTheirOwn(t *testing.T) {
+	s := newSite(t)
+	plain := s.token(token.AllNamespaces, token.Submitter)
+	for _, key := range []string{"b", "b[0]", "b1"} {
+		if _, err := s.client(plain).Submit(t.Context(), []byte(`{"command":"one"}`), key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, _, body := s.request("POST", "/v1/jobs:batch", plain, `{"jobs":[{"command":"two"}]}`, "Idempotency-Key", "b")
+	if item := decode[wire.Batch](t, body).Items[0]; item.Job == nil {
+		t.Errorf("refused: %s", body)
+	}
+}
+
 func TestPagesOfJobsAreStable(t *testing.T) {
 	s := newSite(t)
 	c := s.admin()

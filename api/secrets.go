@@ -22,8 +22,7 @@ import (
 
 type secretsInput struct {
 	Namespace string `query:"namespace" maxLength:"63" doc:"Only secrets of this namespace"`
-	Limit     int    `query:"limit" minimum:"1" maximum:"1000" default:"200" doc:"At most so many items"`
-	Cursor    string `query:"cursor" maxLength:"128" doc:"The next of a page"`
+	PageInput
 }
 
 type secretsOutput struct{ Body wire.Secrets }
@@ -78,7 +77,10 @@ func (s *server) listSecrets(ctx context.Context, in *secretsInput) (*secretsOut
 	if in.Namespace == "" && p.namespace != token.AllNamespaces {
 		in.Namespace = p.namespace
 	}
-	if in.Cursor != "" && !strings.Contains(in.Cursor, "/") {
+	switch {
+	case in.Cursor == "0":
+		in.Cursor = ""
+	case in.Cursor != "" && !strings.Contains(in.Cursor, "/"):
 		return nil, invalid("query.cursor", "it is not the next of a page", in.Cursor)
 	}
 	out := &secretsOutput{Body: wire.Secrets{Items: []wire.Secret{}}}

@@ -3,7 +3,10 @@ package api
 import (
 	"context"
 	"fmt"
+	"mime"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +20,36 @@ import (
 // flushBytes is how much of a stream is gathered before it is sent on while more
 // is at hand.
 const flushBytes = 64 << 10
+
+// prefers says whether an Accept header asks for one type of answer by name, and
+// for nothing else more. Not every client that says */* can read a stream.
+func prefers(accept, wanted string) bool {
+	named, other := 0.0, 0.0
+	for _, one := range strings.Split(accept, ",") {
+		kind, parameters, err := mime.ParseMediaType(one)
+		if err != nil {
+			continue
+		}
+		q := 1.0
+		if text, ok := parameters["q"]; ok {
+			if q, err = strconv.ParseFloat(text, 64); err != nil {
+				continue
+			}
+		}
+		if kind == wanted {
+			named = max(named, q)
+		} else {
+			other = max(other, q)
+		}
+	}
+	return named > 0 && named >= other
+}
+
+// varies tells caches that the answer depends on Accept.
+func varies(ctx huma.Context, next func(huma.Context)) {
+	ctx.SetHeader("Vary", "Accept")
+	next(ctx)
+}
 
 // streams counts the event streams that are open.
 type streams struct {

@@ -92,6 +92,27 @@ func TestAStreamEndsWithItsToken(t *testing.T) {
 	}
 }
 
+func TestAStreamIsAskedForByName(t *testing.T) {
+	for accept, want := range map[string]bool{
+		"": false, "*/*": false, "text/event-stream": true, "TEXT/Event-Stream": true, "text/event-stream;q=0": false, "text/event-stream-x": false,
+		"application/json, text/event-stream;q=0.5": false, "application/json;q=0.5,text/event-stream": true, "text/event-stream, */*;q=0.1": true,
+		"text/event-stream;q=x": false, ",,;": false,
+	} {
+		if got := prefers(accept, streamType); got != want {
+			t.Errorf("%q: %v", accept, got)
+		}
+	}
+	s := newSite(t)
+	j := s.submit(s.admin(), `{"command":"x"}`)
+	for _, path := range []string{"/v1/events", "/v1/jobs/" + j.ID + "/logs"} {
+		for _, accept := range []string{streamType, "*/*"} {
+			if v := s.get(path, s.token(token.AllNamespaces, token.Viewer), "Accept", accept).Header.Get("Vary"); v != "Accept" {
+				t.Errorf("%s as %s varies by %q", path, accept, v)
+			}
+		}
+	}
+}
+
 func TestStreamsAreLimited(t *testing.T) {
 	var s streams
 	for i := range maxTokenStreams {
@@ -300,14 +321,26 @@ func TestPagesOfEvents(t *testing.T) {
 	if at != uint64(head) {
 		t.Errorf("the last page ends at #%d of #%d", at, head)
 	}
-	_, _, body := s.request("GET", "/v1/events?limit=5&newest=true&type=JobSubmitted", plain, "")
+	_, _, body := s.request("GET", "/v1/events?limit=5&order=desc&type=JobSubmitted", plain, "")
 	page := decode[wire.Events](t, body)
-	if len(page.Items) != 5 || page.Items[4].Position != uint64(head) || page.Items[0].Type != "JobSubmitted" {
+	if len(page.Items) != 5 || page.Items[0].Position != uint64(head) || page.Items[0].Type != "JobSubmitted" {
 		t.Errorf("the newest: %s", body)
 	}
-	_, _, body = s.request("GET", "/v1/events?newest=true&limit=1000", plain, "")
-	if page := decode[wire.Events](t, body); len(page.Items) != int(head) {
-		t.Errorf("the newest 1000 of %d are %d", head, len(page.Items))
+	at = uint64(head) + 1
+	for cursor := ""; ; {
+		_, _, body := s.request("GET", "/v1/events?limit=7&order=desc&cursor="+cursor, plain, "")
+		page := decode[wire.Events](t, body)
+		for _, e := range page.Items {
+			if at--; e.Position != at {
+				t.Fatalf("before #%d comes #%d", at+1, e.Position)
+			}
+		}
+		if cursor = page.Next; cursor == "" {
+			break
+		}
+	}
+	if at != 1 {
+		t.Errorf("backwards the last page ends at #%d", at)
 	}
 }
 

@@ -31,7 +31,7 @@ type submitOutput struct {
 }
 
 type batchInput struct {
-	Key     string `header:"Idempotency-Key" maxLength:"120" doc:"The same key with the same jobs gives the same jobs again, for 7 days: it is a key for each of them, by its place in the list"`
+	Key     string `header:"Idempotency-Key" maxLength:"128" doc:"The same key with the same jobs gives the same jobs again, for 7 days: it is a key for each of them, by its place in the list"`
 	RawBody []byte
 }
 
@@ -143,7 +143,7 @@ func (s *server) submitJobs(ctx context.Context, in *batchInput) (*batchOutput, 
 			out.Body.Items[i].Problem = ofJob(i, s.told(err))
 			continue
 		}
-		good, places = append(good, commands.Submission{Spec: sp, Key: keyOf(in.Key, i)}), append(places, i)
+		good, places = append(good, commands.Submission{Spec: sp, Key: in.Key, Place: i + 1}), append(places, i)
 	}
 	for i, done := range s.Commands.SubmitJobs(ctx, p.caller(), good) {
 		item := &out.Body.Items[places[i]]
@@ -156,14 +156,6 @@ func (s *server) submitJobs(ctx context.Context, in *batchInput) (*batchOutput, 
 		}
 	}
 	return out, nil
-}
-
-// keyOf is the key of one job of a batch.
-func keyOf(batch string, i int) string {
-	if batch == "" {
-		return ""
-	}
-	return batch + "[" + strconv.Itoa(i) + "]"
 }
 
 // parseBatch takes a batch apart into its specs.

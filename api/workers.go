@@ -15,10 +15,7 @@ import (
 	"github.com/hodei-jobs/hodei/projections/workers"
 )
 
-type workersInput struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"1000" doc:"At most so many items"`
-	Cursor string `query:"cursor" doc:"The next of a page"`
-}
+type workersInput struct{ PageInput }
 
 type workersOutput struct{ Body wire.Workers }
 
@@ -41,7 +38,7 @@ func (s *server) workers(api huma.API) {
 
 func (s *server) listWorkers(_ context.Context, in *workersInput) (*workersOutput, error) {
 	var after id.ID
-	if in.Cursor != "" {
+	if in.Cursor != "" && in.Cursor != "0" {
 		var err error
 		if after, err = id.ParseWorker(in.Cursor); err != nil {
 			return nil, invalid("query.cursor", "it is not the next of a page", in.Cursor)

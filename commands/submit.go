@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -22,6 +23,9 @@ import (
 type Submission struct {
 	Spec spec.Spec
 	Key  string // idempotency key, of the spec's namespace; empty is none
+	// Place is that of the job in a batch, from 1, or 0. The key stands for another
+	// job at each.
+	Place int
 }
 
 // Submitted is what became of a submission.
@@ -105,7 +109,11 @@ func (s *Service) useKey(ctx context.Context, u *unit, sub *Submission, namespac
 		return 0, err
 	}
 	use := idempotency.Use{JobIDs: []string{i.String()}, Digest: digest}
-	stream := eventstore.StreamID(event.KeyStream(namespace, sub.Key))
+	key := sub.Key
+	if sub.Place > 0 {
+		key += "\x00" + strconv.Itoa(sub.Place) // no key has a NUL: it is a header's value
+	}
+	stream := eventstore.StreamID(event.KeyStream(namespace, key))
 	state, err := decide(ctx, u, s.keys, stream, func(state idempotency.State, at mark) ([]proto.Message, error) {
 		use.Age = s.clock().Sub(time.Unix(0, at.time))
 		messages, err := state.Decide(use)

@@ -110,10 +110,10 @@ type Event struct {
 	Data     json.RawMessage `json:"data"`
 }
 
-// Events is a page of events in the order of the log.
+// Events is a page of events, in the order of the log or backwards.
 type Events struct {
 	Items []Event `json:"items"`
-	Next  string  `json:"next,omitempty" doc:"Cursor of the next page; absent at the head of the log"`
+	Next  string  `json:"next,omitempty" doc:"Cursor of the next page; absent at the end"`
 }
 
 // Class is a group of waiting jobs with the same needs.
