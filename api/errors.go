@@ -113,10 +113,10 @@ func faulty(f *fault.Error) *wire.Problem {
 // query.limit, header.Accept, path.id. What a fault is about was in the body, but
 // for the key.
 func place(inBody string) string {
-	switch {
-	case inBody == "":
+	switch inBody {
+	case "":
 		return "body"
-	case inBody == "idempotency_key":
+	case "idempotency_key":
 		return "header.Idempotency-Key"
 	}
 	return "body." + inBody

@@ -53,6 +53,8 @@ func varies(ctx huma.Context, next func(huma.Context)) {
 
 // streams counts the event streams that are open.
 type streams struct {
+	most, mostEach int // in all, and of one token
+
 	mu   sync.Mutex
 	all  int
 	each map[string]int // by token
@@ -64,9 +66,9 @@ func (s *streams) enter(actor string) *wire.Problem {
 	defer s.mu.Unlock()
 	var p *wire.Problem
 	switch {
-	case s.all >= maxStreams:
+	case s.all >= s.most:
 		p = wire.NewProblem(http.StatusTooManyRequests, "busy", fmt.Sprintf("%d event streams are open, more may not be", s.all))
-	case s.each[actor] >= maxTokenStreams:
+	case s.each[actor] >= s.mostEach:
 		p = wire.NewProblem(http.StatusTooManyRequests, "busy", fmt.Sprintf("%d event streams of this token are open, more may not be", s.each[actor]))
 	}
 	if p != nil {
