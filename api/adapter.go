@@ -71,7 +71,7 @@ func guard(next echo.HandlerFunc) echo.HandlerFunc {
 		})
 		r.Body = body
 		switch kind := r.Header.Get("Content-Type"); {
-		case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		case r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodDelete:
 			return noBody(r.Method)
 		case r.ContentLength > maxBody:
 			return tooLarge(c)

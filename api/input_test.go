@@ -68,6 +68,8 @@ func TestWrongInputIsNamedAndChangesNothing(t *testing.T) {
 		{"a secret in a namespace that there is not", "PUT", "/v1/secrets/db?namespace=nowhere", `{"value":"x"}`, 404, "query.namespace", nil},
 		{"a secret in a namespace that can't be", "PUT", "/v1/secrets/db?namespace=..", `{"value":"x"}`, 404, "query.namespace", nil},
 		{"an unknown secret to delete", "DELETE", "/v1/secrets/none", ``, 404, "path.name", nil},
+		{"a secret to delete with a body", "DELETE", "/v1/secrets/db", `{"value":"canary"}`, 400, "body", nil},
+		{"a list with a body", "GET", "/v1/jobs", `{"limit":1}`, 400, "body", nil},
 		{"a secret to delete whose name can't be", "DELETE", "/v1/secrets/a%20b", ``, 404, "path.name", nil},
 		{"a bad cursor of secrets", "GET", "/v1/secrets?cursor=x", ``, 422, "query.cursor", nil},
 		{"secrets page by page twice", "GET", "/v1/secrets?limit=1&limit=2", ``, 422, "query.limit", nil},
@@ -173,6 +175,11 @@ func TestWrongInputIsNamedAndChangesNothing(t *testing.T) {
 		{"a cancellation that is no JSON", "POST", job + "/cancel", `{`, 400, "body", nil},
 		{"a cancellation that is a list", "POST", job + "/cancel", `[]`, 422, "body", nil},
 		{"a cancellation that is a form", "POST", job + "/cancel", `reason=x`, 415, "header.Content-Type", []string{"Content-Type", "text/plain"}},
+
+		{"a worker token with an unknown field", "POST", "/v1/workers:token", `{"pool":"x"}`, 422, "body.pool", nil},
+		{"a worker token with a label that can't be", "POST", "/v1/workers:token", `{"labels":{"bad label!":"x"}}`, 422, "body.labels", nil},
+		{"a worker token without end", "POST", "/v1/workers:token", `{"hours":9000}`, 422, "body.hours", nil},
+		{"a worker token for words of hours", "POST", "/v1/workers:token", `{"hours":"2"}`, 422, "body.hours", nil},
 
 		{"an unknown path", "GET", "/v1/nothing", ``, 404, "path", nil},
 		{"a wrong method", "DELETE", "/v1/jobs", ``, 405, "method", nil},
