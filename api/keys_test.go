@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/hodei-jobs/hodei/aggregates/token"
@@ -33,28 +34,49 @@ func TestAKeyGivesTheSameJobAgain(t *testing.T) {
 	}
 }
 
-// A key of a batch is one for each of its jobs: what was accepted is not accepted
-// twice, what was refused can be.
+// A key stands for one batch: what was accepted is not accepted twice, what was
+// refused can be corrected. Another batch under it is refused as a whole.
 func TestAKeyOfABatch(t *testing.T) {
 	s := newSite(t)
 	plain := s.token(token.AllNamespaces, token.Submitter)
-	send := func(body string) []wire.BatchItem {
+	send := func(body string) (int, []byte) {
 		t.Helper()
 		status, _, answer := s.request("POST", "/v1/jobs:batch", plain, body, "Idempotency-Key", "batch-1")
+		return status, answer
+	}
+	items := func(body string) []wire.BatchItem {
+		t.Helper()
+		status, answer := send(body)
 		if status != 200 {
 			t.Fatalf("%d: %s", status, answer)
 		}
 		return decode[wire.Batch](t, answer).Items
 	}
-	first := send(`{"jobs":[{"command":"a"},{"command":"b","priority":999},{"command":"c"}]}`)
-	again := send(`{"jobs":[{"command":"a"},{"command":"b"},{"command":"other"}]}`)
-	switch {
-	case again[0].Job == nil || again[0].Job.ID != first[0].Job.ID:
-		t.Errorf("the same job was made twice: %+v", again[0])
-	case first[1].Problem == nil || again[1].Job == nil:
-		t.Errorf("the job that was refused can't be sent in order now: %+v", again[1].Problem)
-	case again[2].Problem == nil || again[2].Problem.Status != 409:
-		t.Errorf("another job in the same place was accepted: %+v", again[2])
+	first := items(`{"jobs":[{"command":"a"},{"command":"b","priority":999},{"command":"c"}]}`)
+	head, _ := s.store.Wait()
+	again := items(`{"jobs":[{"command":"a"},{"command":"b","priority":999},{ "namespace":"default", "command":"c" }]}`)
+	if again[0].Job == nil || again[0].Job.ID != first[0].Job.ID || again[1].Problem == nil || again[2].Job == nil || again[2].Job.ID != first[2].Job.ID {
+		t.Errorf("the same batch again gave %s, first %s", mustJSON(t, again), mustJSON(t, first))
+	}
+	for name, other := range map[string]string{
+		"another last job":  `{"jobs":[{"command":"a"},{"command":"b"},{"command":"other"}]}`,
+		"another first job": `{"jobs":[{"command":"other"},{"command":"b"},{"command":"c"}]}`,
+		"one job more":      `{"jobs":[{"command":"a"},{"command":"b"},{"command":"c"},{"command":"d"}]}`,
+		"one job less":      `{"jobs":[{"command":"a"},{"command":"b"}]}`,
+		"another order":     `{"jobs":[{"command":"c"},{"command":"b"},{"command":"a"}]}`,
+	} {
+		status, answer := send(other)
+		p := decode[wire.Problem](t, answer)
+		if status != 409 || p.Kind != "conflict" || len(p.Errors) != 1 || p.Errors[0].Location != "header.Idempotency-Key" || !strings.Contains(p.Detail, "batch-1") {
+			t.Errorf("%s: %d %s", name, status, answer)
+		}
+	}
+	if after, _ := s.store.Wait(); after != head {
+		t.Errorf("%d events were recorded", after-head)
+	}
+	corrected := items(`{"jobs":[{"command":"a"},{"command":"b"},{"command":"c"}]}`)
+	if corrected[1].Job == nil || corrected[0].Job.ID != first[0].Job.ID || corrected[2].Job.ID != first[2].Job.ID {
+		t.Errorf("what was refused can't be corrected: %s", mustJSON(t, corrected))
 	}
 	if n := s.runner.World().Jobs.Len(); n != 3 {
 		t.Errorf("there are %d jobs", n)

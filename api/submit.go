@@ -31,7 +31,7 @@ type submitOutput struct {
 }
 
 type batchInput struct {
-	Key     string `header:"Idempotency-Key" maxLength:"128" doc:"The same key with the same jobs gives the same jobs again, for 7 days: it is a key for each of them, by its place in the list"`
+	Key     string `header:"Idempotency-Key" maxLength:"128" doc:"The same key with the same jobs gives the same jobs again, for 7 days; with others the batch is refused. Jobs that were refused may be corrected"`
 	RawBody []byte
 }
 
@@ -52,7 +52,7 @@ func (s *server) submissions(api huma.API) {
 		OperationID: "submitJobs", Method: http.MethodPost, Path: "/v1/jobs:batch", Tags: []string{"jobs"},
 		Summary:     "Submit several jobs",
 		Description: "Each is accepted or refused by itself; the answer has a row for each, in their order. At most " + strconv.Itoa(maxBatch) + " jobs.",
-		Errors:      bodyErrors,
+		Errors:      append([]int{http.StatusConflict}, bodyErrors...),
 	}), typeOf[batchBody](), map[string]any{"jobs": []any{specExample}}, s.submitJobs)
 }
 
@@ -143,7 +143,10 @@ func (s *server) submitJobs(ctx context.Context, in *batchInput) (*batchOutput, 
 			out.Body.Items[i].Problem = ofJob(i, s.told(err))
 			continue
 		}
-		good, places = append(good, commands.Submission{Spec: sp, Key: in.Key, Place: i + 1}), append(places, i)
+		good, places = append(good, commands.Submission{Spec: sp, Key: in.Key, Place: i + 1, Of: len(specs)}), append(places, i)
+	}
+	if err := s.Commands.CheckBatch(ctx, good); err != nil {
+		return nil, err
 	}
 	for i, done := range s.Commands.SubmitJobs(ctx, p.caller(), good) {
 		item := &out.Body.Items[places[i]]
