@@ -88,17 +88,20 @@ func addReport(v *wire.Job, e *eventv1.Ending) {
 		return
 	}
 	v.ExitCode, v.Signal = e.ExitCode, e.GetSignal()
-	u := e.GetUsage()
-	if u == nil {
-		return
+	if u := e.GetUsage(); u != nil {
+		v.Usage = usageView(u)
 	}
-	v.Usage = &wire.Usage{PeakMemory: u.PeakMemoryBytes, NetRx: u.NetReceivedBytes, NetTx: u.NetSentBytes, DiskRead: u.DiskReadBytes, DiskWrite: u.DiskWrittenBytes}
+}
+
+func usageView(u *eventv1.Usage) *wire.Usage {
+	v := &wire.Usage{PeakMemory: u.PeakMemoryBytes, NetRx: u.NetReceivedBytes, NetTx: u.NetSentBytes, DiskRead: u.DiskReadBytes, DiskWrite: u.DiskWrittenBytes}
 	if u.CpuNs != nil {
 		seconds := time.Duration(u.GetCpuNs()).Seconds()
-		v.Usage.CPUSeconds = &seconds
+		v.CPUSeconds = &seconds
 	}
 	if u.PeakCpuMilli != nil {
 		peak := float64(u.GetPeakCpuMilli()) / 1000
-		v.Usage.PeakCPU = &peak
+		v.PeakCPU = &peak
 	}
+	return v
 }

@@ -7,13 +7,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/hodei-jobs/hodei/aggregates/event"
-	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
-	"github.com/hodei-jobs/hodei/aggregates/spec"
 	"github.com/hodei-jobs/hodei/api/sse"
 	"github.com/hodei-jobs/hodei/api/wire"
 	"github.com/hodei-jobs/hodei/eventstore"
@@ -88,50 +84,6 @@ func eventView(r *eventstore.Record) wire.Event {
 		v.Text, v.Data = event.Describe(m), eventData(m)
 	}
 	return v
-}
-
-var inSnakeCase = protojson.MarshalOptions{UseProtoNames: true}
-
-// eventData is an event's content, with the same names as everywhere. A spec is
-// JSON in itself and shown as that. What is sealed is not shown.
-func eventData(m proto.Message) json.RawMessage {
-	m = withoutHidden(m)
-	var asked []byte
-	if e, ok := m.(*eventv1.JobSubmitted); ok && json.Valid(e.GetSpec()) {
-		bare := proto.CloneOf(e)
-		m, asked, bare.Spec = bare, spec.Shown(bare.GetSpec()), nil
-	}
-	b, err := inSnakeCase.Marshal(m)
-	if err != nil {
-		return json.RawMessage("{}")
-	}
-	if asked == nil {
-		return b
-	}
-	if len(b) > len("{}") {
-		b[len(b)-1] = ','
-	} else {
-		b = b[:1]
-	}
-	return append(append(append(b, `"spec":`...), asked...), '}')
-}
-
-// hidden are fields of events that nobody is shown: what is sealed, and what a
-// secret could be guessed by.
-var hidden = map[protoreflect.FullName]bool{
-	"hodei.event.v1.SecretSet.sealed":  true,
-	"hodei.event.v1.TokenCreated.hash": true,
-}
-
-func withoutHidden(m proto.Message) proto.Message {
-	fields := m.ProtoReflect().Descriptor().Fields()
-	for i := range fields.Len() {
-		if f := fields.Get(i); hidden[f.FullName()] {
-			m = proto.Clone(m)
-			m.ProtoReflect().Clear(f)
-		}
-	}
-	return m
 }
 
 // message is the record's decoded event.

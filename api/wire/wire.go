@@ -107,7 +107,7 @@ type Event struct {
 	Source   string          `json:"source,omitempty" doc:"The part that issued the command"`
 	Request  string          `json:"request_id,omitempty"`
 	Text     string          `json:"text" doc:"The event in words"`
-	Data     json.RawMessage `json:"data"`
+	Data     json.RawMessage `json:"data" doc:"Its fields; what is 0 is left out. Durations are such as 30s (seconds is a number), what is asked for sizes such as 512Mi, labels an object"`
 }
 
 // Events is a page of events, in the order of the log or backwards.
