@@ -94,7 +94,7 @@ func (s *streams) leave(actor string) {
 
 const (
 	tokenLook = 5 * time.Second // how often a stream's token is looked at, busy or not
-	stopWrite = time.Second     // what a client may take to accept the rest when the server stops
+	stopWrite = time.Second     // what a client may take to accept the rest when the server stops or its token ends
 )
 
 // stream answers with an event stream, if there is a place for one more. It ends
@@ -111,18 +111,28 @@ func (s *server) stream(ctx context.Context, run func(context.Context, *sse.Writ
 		if hc.Method() == http.MethodHead {
 			return
 		}
-		ctx, cancel := context.WithCancel(hc.Context())
-		var watching sync.WaitGroup
-		watching.Go(func() { s.watchOver(ctx, cancel, out) })
-		run(ctx, out)
-		cancel()
-		watching.Wait() // out is this request's alone
+		s.untilOver(hc.Context(), out, 0, func(ctx context.Context) { run(ctx, out) })
 	}}, nil
 }
 
-// watchOver ends a stream's context when it has to end, though the stream may be
-// busy, or wait for its client.
-func (s *server) watchOver(ctx context.Context, cancel func(), out *sse.Writer) {
+// hurrier is what an answer is written to that may take long: Hurry gives what is
+// under way, and all after it, no longer than that to be accepted.
+type hurrier interface{ Hurry(time.Duration) error }
+
+// untilOver calls run, whose context ends a while after it has to: when the client
+// has left, the server stops or the token is no longer valid.
+func (s *server) untilOver(ctx context.Context, out hurrier, after time.Duration, run func(context.Context)) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { s.watchOver(ctx, cancel, out, after) })
+	defer watching.Wait() // out is this request's alone
+	defer cancel()
+	run(ctx)
+}
+
+// watchOver ends the context of an answer when it has to end, though it may be busy,
+// or wait for its client.
+func (s *server) watchOver(ctx context.Context, cancel func(), out hurrier, after time.Duration) {
 	look := time.NewTicker(tokenLook)
 	defer look.Stop()
 	for !s.over(ctx) {
@@ -132,10 +142,15 @@ func (s *server) watchOver(ctx context.Context, cancel func(), out *sse.Writer) 
 		case <-look.C:
 		}
 	}
-	if ctx.Err() == nil {
-		cancel()
-		_ = out.Hurry(stopWrite) // an error means that the client has left
+	if ctx.Err() != nil {
+		return
 	}
+	_ = out.Hurry(stopWrite) // an error means that the client has left
+	select {
+	case <-ctx.Done():
+	case <-time.After(after):
+	}
+	cancel()
 }
 
 // over says whether a stream that was woken has to end: its client has left, the
