@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -47,7 +48,9 @@ var (
 	noReferrer = []string{"no-referrer"}
 )
 
-// guard sets headers and refuses bodies that no route takes.
+// guard sets headers and refuses bodies that no route takes. A body has
+// bodyTimeout to arrive, whoever reads it: net/http would wait for it for ever
+// before it sends a refusal.
 func guard(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
@@ -58,15 +61,53 @@ func guard(next echo.HandlerFunc) echo.HandlerFunc {
 		if r.ContentLength == 0 {
 			return next(c)
 		}
-		if r.ContentLength > maxBody {
+		body := &timedBody{ReadCloser: r.Body, rc: http.NewResponseController(c.Response())}
+		body.limit(bodyTimeout)
+		c.Response().Before(func() {
+			if !body.whole {
+				h.Set("Connection", "close")
+				body.limit(drainTime)
+			}
+		})
+		r.Body = body
+		switch kind := r.Header.Get("Content-Type"); {
+		case r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodDelete:
+			return noBody(r.Method)
+		case r.ContentLength > maxBody:
 			return tooLarge(c)
-		}
-		if kind := r.Header.Get("Content-Type"); !isJSON(kind) {
+		case !isJSON(kind):
 			return unsupported(kind)
 		}
-		r.Body = http.MaxBytesReader(c.Response().Writer, r.Body, maxBody)
+		r.Body = http.MaxBytesReader(c.Response().Writer, body, maxBody)
 		return next(c)
 	}
+}
+
+// timedBody is a request's body that has a limited time to arrive.
+type timedBody struct {
+	io.ReadCloser
+	rc    *http.ResponseController
+	whole bool // all of it was read
+}
+
+func (b *timedBody) limit(d time.Duration) { _ = b.rc.SetReadDeadline(time.Now().Add(d)) } // a recorder has none
+
+// Read lifts the limit at the end of the body: what is done with it may take
+// longer.
+func (b *timedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) && !b.whole {
+		b.whole = true
+		_ = b.rc.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+func noBody(method string) *wire.Problem {
+	message := method + " takes no body"
+	p := wire.NewProblem(http.StatusBadRequest, "invalid", message)
+	p.Errors = []wire.Detail{{Location: "body", Message: message}}
+	return p
 }
 
 // isJSON takes a body that names no type for JSON, as all bodies are.
@@ -96,7 +137,6 @@ const (
 func tooLarge(c echo.Context) error {
 	_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Now().Add(drainTime)) // a recorder has none
 	_, _ = io.CopyN(io.Discard, c.Request().Body, drained)
-	c.Response().Header().Set("Connection", "close")
 	return bodyTooLarge(fmt.Sprintf("the body has %d bytes, at most %d may be", c.Request().ContentLength, maxBody))
 }
 

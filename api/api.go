@@ -7,6 +7,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -32,14 +33,16 @@ const (
 	MaxHeaderBytes = 64 << 10         // bytes of a request's header
 	HeaderTimeout  = 10 * time.Second // to send a header
 
-	maxBody         = 1 << 20          // bytes of a request's body
-	maxBatch        = 1000             // jobs of one batch
-	maxStreams      = 10_000           // event streams open at once
-	maxTokenStreams = 1000             // of them, those of one token
-	bodyTimeout     = 30 * time.Second // to send a body
+	MaxStreams      = 10_000 // event streams open at once, unless set otherwise
+	MaxTokenStreams = 1000   // of them, those of one token, unless set otherwise
+
+	maxBody     = 1 << 20          // bytes of a request's body
+	maxBatch    = 1000             // jobs of one batch
+	bodyTimeout = 30 * time.Second // to send a body
 )
 
-// Config is what the API is made of. All fields but Warnings and Refuses are required.
+// Config is what the API is made of. All fields but Warnings, Refuses and the limits
+// are required.
 type Config struct {
 	Commands  *commands.Service
 	Runner    *projections.Runner
@@ -52,6 +55,9 @@ type Config struct {
 	Version   string
 	// WorkerToken issues a token with which one worker registers.
 	WorkerToken func(ctx context.Context, labels map[string]string, expires time.Time) (*wire.WorkerToken, error)
+	// MaxStreams and MaxTokenStreams are how many event streams may be open at once,
+	// and how many of one token; 0 is the default.
+	MaxStreams, MaxTokenStreams int
 	// Warnings returns what an operator should look at, for /readyz.
 	Warnings func() []string
 	// Refuses returns why appends are refused at present, nil if they are taken.
@@ -69,7 +75,9 @@ type server struct {
 }
 
 func newServer(c Config, stop <-chan struct{}) *server {
-	return &server{Config: c, done: stop, laggards: make(chan struct{}, maxLaggards), writeLimit: sse.WriteLimit}
+	c.MaxStreams, c.MaxTokenStreams = cmp.Or(c.MaxStreams, MaxStreams), cmp.Or(c.MaxTokenStreams, MaxTokenStreams)
+	return &server{Config: c, streams: streams{most: c.MaxStreams, mostEach: c.MaxTokenStreams}, done: stop,
+		laggards: make(chan struct{}, maxLaggards), writeLimit: sse.WriteLimit}
 }
 
 // New returns the API and its OpenAPI document. Its event streams end when stop

@@ -48,6 +48,7 @@ type site struct {
 	store    *embedded.Store
 	logs     *joblog.Log
 	stop     chan struct{}
+	web      *http.Server
 	server   *server // a second one over the same parts, for what no request reaches
 	failures *failures
 	kept     keptLogs // what logs the archive has
@@ -115,7 +116,7 @@ func newSite(t testing.TB) *site {
 	handler, document := New(parts, s.stop)
 	s.server = newServer(parts, s.stop)
 	server := httptest.NewServer(handler)
-	s.url, s.document, s.handler = server.URL, document, handler
+	s.url, s.document, s.handler, s.web = server.URL, document, handler, server.Config
 	t.Cleanup(func() {
 		close(s.stop)
 		server.Close()
@@ -162,7 +163,12 @@ func (s *site) admin() *client.Client {
 // worker makes a worker that is connected, and returns its id.
 func (s *site) worker(name string) string {
 	s.t.Helper()
-	i, key := s.id(), make([]byte, 32)
+	return s.workerAs(s.id(), name)
+}
+
+func (s *site) workerAs(i id.ID, name string) string {
+	s.t.Helper()
+	key := make([]byte, 32)
 	facts := &eventv1.WorkerFacts{Name: name, Os: "linux", Arch: "amd64", Version: "test", Capacity: resource.Amount{CPU: 2000, Memory: 4 << 30}.Event()}
 	t := s.id().String()
 	if _, err := s.commands.RegisterWorker(s.t.Context(), tester, i, worker.Register{Facts: facts, PublicKey: key, TokenID: t}, t); err != nil {

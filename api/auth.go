@@ -5,8 +5,11 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -112,6 +115,10 @@ func (s *server) authenticate(ctx huma.Context, next func(huma.Context)) {
 		s.refuse(ctx, bad)
 		return
 	}
+	if bad := repeated(ctx); bad != nil {
+		s.refuse(ctx, bad)
+		return
+	}
 	next(huma.WithValue(ctx, principalKey{}, p))
 }
 
@@ -135,6 +142,19 @@ func (s *server) admit(ctx huma.Context, p *principal) *wire.Problem {
 		bad := forbidden("header.Authorization", "the token's role is "+p.role.String()+", this needs "+role.String())
 		bad.Help = "ask an admin for a token with that role"
 		return bad
+	}
+	return nil
+}
+
+// repeated says which parameter is given more than once: only one of them would be
+// read.
+func repeated(ctx huma.Context) *wire.Problem {
+	u := ctx.URL()
+	query := u.Query()
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if n := len(query[name]); n > 1 {
+			return invalid("query."+name, fmt.Sprintf("it is given %d times, once is enough", n), nil)
+		}
 	}
 	return nil
 }

@@ -12,27 +12,24 @@ import (
 	"github.com/hodei-jobs/hodei/api/wire"
 )
 
-// addEnding adds what an event says of an attempt's end: exit code, signal, the
-// reason as code and as sentence, usage. It reports whether m ended the job.
-func addEnding(v *wire.Job, m proto.Message) (ended bool) {
+// addEnding adds what the event that ended a job says of that: exit code, signal,
+// the reason as code and as sentence, usage.
+func addEnding(v *wire.Job, m proto.Message) {
 	switch e := m.(type) {
 	case *eventv1.JobSucceeded:
-		v.Reason, v.Summary, ended = "", "", true
 		addReport(v, e.GetEnding())
 	case *eventv1.JobFailed:
 		addReport(v, e.GetEnding())
-		v.Reason, v.Summary, v.Explanation, ended = e.GetCause(), failure(e), detail(e), !e.GetRetried()
+		v.Reason, v.Summary, v.Explanation = e.GetCause(), failure(e), explanation(e)
 	case *eventv1.JobTimedOut:
 		addReport(v, e.GetEnding())
-		v.Reason, ended = "time_limit", !e.GetRetried()
-		v.Summary = "it ran longer than " + shortDuration(e.GetTimeLimitNs())
+		v.Reason, v.Summary = "time_limit", "it ran longer than "+shortDuration(e.GetTimeLimitNs())
 	case *eventv1.JobLost:
-		v.Reason, v.Summary, ended = "lost", loss(e), !e.GetRetried()
+		v.Reason, v.Summary = "lost", loss(e)
 	case *eventv1.JobCancelled:
 		addReport(v, e.GetEnding())
-		v.Reason, v.Summary, ended = "cancelled", strings.TrimSuffix("cancelled: "+e.GetReason(), ": "), true
+		v.Reason, v.Summary = "cancelled", strings.TrimSuffix("cancelled: "+e.GetReason(), ": ")
 	}
-	return ended
 }
 
 // failure says in one phrase why an attempt failed: in the agent's words, or if
@@ -53,8 +50,8 @@ func failure(e *eventv1.JobFailed) string {
 	return text
 }
 
-// detail is what an agent said of a failure beyond that phrase.
-func detail(e *eventv1.JobFailed) string {
+// explanation is what an agent said of a failure beyond that phrase.
+func explanation(e *eventv1.JobFailed) string {
 	if said := e.GetDetail(); !strings.Contains(failure(e), said) {
 		return said
 	}
@@ -91,17 +88,20 @@ func addReport(v *wire.Job, e *eventv1.Ending) {
 		return
 	}
 	v.ExitCode, v.Signal = e.ExitCode, e.GetSignal()
-	u := e.GetUsage()
-	if u == nil {
-		return
+	if u := e.GetUsage(); u != nil {
+		v.Usage = usageView(u)
 	}
-	v.Usage = &wire.Usage{PeakMemory: u.PeakMemoryBytes, NetRx: u.NetReceivedBytes, NetTx: u.NetSentBytes, DiskRead: u.DiskReadBytes, DiskWrite: u.DiskWrittenBytes}
+}
+
+func usageView(u *eventv1.Usage) *wire.Usage {
+	v := &wire.Usage{PeakMemory: u.PeakMemoryBytes, NetRx: u.NetReceivedBytes, NetTx: u.NetSentBytes, DiskRead: u.DiskReadBytes, DiskWrite: u.DiskWrittenBytes}
 	if u.CpuNs != nil {
 		seconds := time.Duration(u.GetCpuNs()).Seconds()
-		v.Usage.CPUSeconds = &seconds
+		v.CPUSeconds = &seconds
 	}
 	if u.PeakCpuMilli != nil {
 		peak := float64(u.GetPeakCpuMilli()) / 1000
-		v.Usage.PeakCPU = &peak
+		v.PeakCPU = &peak
 	}
+	return v
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -22,6 +23,9 @@ import (
 const (
 	retryAfter = time.Second // what a caller is told to wait when the server is busy
 	maxShown   = 64          // bytes of a wrong value that are sent back
+	maxPlace   = 256         // bytes of a place that are sent back
+	maxMessage = 1024        // bytes of what is said of one fault
+	maxFaults  = 50          // faults that one problem names
 )
 
 // retryAfterText is retryAfter as a header says it.
@@ -98,10 +102,39 @@ func faulty(f *fault.Error) *wire.Problem {
 	}
 	p := wire.NewProblem(status, f.Kind.String(), f.Error())
 	p.Help = f.Help
-	for _, d := range f.Fields {
-		p.Errors = append(p.Errors, wire.Detail{Location: d.Location, Message: d.Message, Value: shown(d.Value), Help: d.Help})
+	p.Detail = cutTo(p.Detail, maxMessage)
+	for _, d := range f.Fields[:min(len(f.Fields), maxFaults)] {
+		p.Errors = append(p.Errors, detail(place(d.Location), d.Message, d.Value, d.Help))
 	}
 	return p
+}
+
+// place is where something stands in a request, as all answers say it: body.env.A,
+// query.limit, header.Accept, path.id. What a fault is about was in the body, but
+// for the key.
+func place(inBody string) string {
+	switch inBody {
+	case "":
+		return "body"
+	case "idempotency_key":
+		return "header.Idempotency-Key"
+	}
+	return "body." + inBody
+}
+
+// ofJob says of a problem with one job of a batch which one it is.
+func ofJob(i int, p *wire.Problem) *wire.Problem {
+	for k := range p.Errors {
+		if rest, ok := strings.CutPrefix(p.Errors[k].Location, "body"); ok {
+			p.Errors[k].Location = fmt.Sprintf("body.jobs[%d]%s", i, rest)
+		}
+	}
+	return p
+}
+
+// detail is a fault as it is sent: whatever the caller sent, it is short.
+func detail(location, message string, value any, help string) wire.Detail {
+	return wire.Detail{Location: cutTo(location, maxPlace), Message: cutTo(message, maxMessage), Value: shown(value), Help: help}
 }
 
 func internal() *wire.Problem {
@@ -110,8 +143,8 @@ func internal() *wire.Problem {
 
 // invalid says what is wrong at one place.
 func invalid(location, message string, value any) *wire.Problem {
-	p := wire.NewProblem(http.StatusUnprocessableEntity, "invalid", location+": "+message)
-	p.Errors = []wire.Detail{{Location: location, Message: message, Value: shown(value)}}
+	p := wire.NewProblem(http.StatusUnprocessableEntity, "invalid", cutTo(location, maxPlace)+": "+message)
+	p.Errors = []wire.Detail{detail(location, message, value, "")}
 	return p
 }
 
@@ -124,24 +157,29 @@ func missing(location, what, name, help string) *wire.Problem {
 	return p
 }
 
-// shown is a wrong value as it is sent back: cut, left out if there is none.
+// shown is a wrong value as it is sent back: cut, and left out if there is none or
+// it is a list or an object.
 func shown(value any) any {
-	if text, ok := value.(string); ok {
-		if text == "" {
-			return nil
+	switch v := value.(type) {
+	case string:
+		if v != "" {
+			return cut(v)
 		}
-		return cut(text)
+	case bool, int, int64, uint64, float64:
+		return v
 	}
-	return value
+	return nil
 }
 
-func cut(text string) string {
-	if len(text) <= maxShown {
+func cut(text string) string { return cutTo(text, maxShown) }
+
+func cutTo(text string, most int) string {
+	if len(text) <= most {
 		return text
 	}
 	end := 0
 	for i := range text {
-		if i > maxShown {
+		if i > most {
 			break
 		}
 		end = i
@@ -161,13 +199,13 @@ func newError(status int, message string, errs ...error) huma.StatusError {
 		return internal()
 	}
 	p := wire.NewProblem(status, "invalid", message)
-	for _, err := range errs {
+	for _, err := range errs[:min(len(errs), maxFaults)] {
 		var d huma.ErrorDetailer
 		if !errors.As(err, &d) {
 			continue // it is not written for people
 		}
 		det := d.ErrorDetail()
-		p.Errors = append(p.Errors, wire.Detail{Location: det.Location, Message: det.Message, Value: shown(det.Value)})
+		p.Errors = append(p.Errors, detail(det.Location, det.Message, det.Value, ""))
 	}
 	if len(p.Errors) == 0 {
 		p.Errors = []wire.Detail{{Location: "body", Message: message}}
@@ -210,9 +248,12 @@ func routeProblem(err error, c echo.Context) *wire.Problem {
 	case http.StatusNotFound:
 		p := wire.NewProblem(he.Code, "not_found", "there is nothing at "+path)
 		p.Help = "all routes: /docs or /openapi.json"
+		p.Errors = []wire.Detail{detail("path", p.Detail, nil, "")}
 		return p
 	case http.StatusMethodNotAllowed:
-		return wire.NewProblem(he.Code, "invalid", c.Request().Method+" is not possible at "+path)
+		p := wire.NewProblem(he.Code, "invalid", c.Request().Method+" is not possible at "+path)
+		p.Errors = []wire.Detail{detail("method", p.Detail, nil, "")}
+		return p
 	}
 	return wire.NewProblem(he.Code, "invalid", http.StatusText(he.Code))
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -23,9 +24,9 @@ const eventBatch = 512
 type eventsInput struct {
 	Stream string `query:"stream" maxLength:"128" doc:"Only streams whose name begins so" example:"job-7f3k9qd2"`
 	Types  string `query:"type" maxLength:"1024" doc:"Only these types, separated by commas" example:"JobFailed,JobLost"`
-	Cursor string `query:"cursor" doc:"Go on after this position: the next of a page, or any position"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50" doc:"At most so many items"`
-	Newest bool   `query:"newest" doc:"Begin with the newest instead of the first events"`
+	Cursor string `query:"cursor" doc:"Go on after this position, in the order asked for: the next of a page, or any position up to the newest; 0 or nothing is the beginning"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most so many items"`
+	Order  string `query:"order" enum:"asc,desc" default:"asc" doc:"asc begins with the first event, desc with the newest; a stream is always asc"`
 	Accept string `header:"Accept" doc:"text/event-stream follows the log; anything else answers a page"`
 	LastID string `header:"Last-Event-ID" doc:"The position of the last event received; the stream goes on after it"`
 }
@@ -56,6 +57,7 @@ func (s *server) events(api huma.API) {
 			"none is left out and none comes twice; the id of an event is its position. Needs a token for all namespaces.",
 		Errors: []int{http.StatusUnprocessableEntity, http.StatusTooManyRequests},
 	})
+	op.Middlewares = huma.Middlewares{varies}
 	op.Responses = map[string]*huma.Response{"200": {Description: "Events", Content: map[string]*huma.MediaType{
 		jsonType:   {Schema: api.OpenAPI().Components.Schemas.Schema(typeOf[wire.Events](), true, "Events")},
 		streamType: {Schema: api.OpenAPI().Components.Schemas.Schema(typeOf[wire.Event](), true, "Event")},
@@ -64,7 +66,7 @@ func (s *server) events(api huma.API) {
 		if p := who(ctx); !p.sees(token.AllNamespaces) {
 			return nil, forbidden("header.Authorization", "the event log is shown to tokens for all namespaces; this one is for "+p.namespace)
 		}
-		after, err := parsePosition(in)
+		after, err := s.parsePosition(ctx, in)
 		if err != nil {
 			return nil, err
 		}
@@ -72,10 +74,16 @@ func (s *server) events(api huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		if strings.Contains(in.Accept, streamType) {
+		if prefers(in.Accept, streamType) {
+			if in.Order == "desc" {
+				return nil, invalid("query.order", "a stream goes on with new events; it has no other order", in.Order)
+			}
 			return s.stream(ctx, func(ctx context.Context, out *sse.Writer) { s.followEvents(ctx, out, after, f) })
 		}
-		page, err := s.eventPage(ctx, after, in, f)
+		page, err := s.eventPage(ctx, after, in.Limit, f)
+		if in.Order == "desc" {
+			page, err = s.newestEvents(ctx, after, in.Limit, f)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -96,7 +104,8 @@ func jsonBody(v any) (*huma.StreamResponse, error) {
 	}}, nil
 }
 
-func parsePosition(in *eventsInput) (eventstore.Position, error) {
+// parsePosition reads where to go on, and waits until reads include it.
+func (s *server) parsePosition(ctx context.Context, in *eventsInput) (eventstore.Position, error) {
 	text, where := in.Cursor, "query.cursor"
 	if in.LastID != "" {
 		text, where = in.LastID, "header.Last-Event-ID"
@@ -108,20 +117,20 @@ func parsePosition(in *eventsInput) (eventstore.Position, error) {
 	if err != nil {
 		return 0, invalid(where, "it is not a position such as 1234", text)
 	}
-	return eventstore.Position(n), nil
+	if head, _ := s.Store.Wait(); eventstore.Position(n) > head {
+		return 0, invalid(where, fmt.Sprintf("there is no event #%s; the newest is #%d", cut(text), head), nil)
+	}
+	return eventstore.Position(n), s.Runner.WaitFor(ctx, eventstore.Position(n))
 }
 
 // eventPage reads one page. With a filter it may look at many records that
 // don't pass; it looks at no more than scanLimit and then answers what it has.
-func (s *server) eventPage(ctx context.Context, after eventstore.Position, in *eventsInput, f eventstore.Filter) (*wire.Events, error) {
+func (s *server) eventPage(ctx context.Context, after eventstore.Position, limit int, f eventstore.Filter) (*wire.Events, error) {
 	head := s.Runner.World().Position
-	if in.Newest && after == 0 {
-		return s.newestEvents(ctx, head, in.Limit, f)
-	}
 	page := &wire.Events{Items: []wire.Event{}}
 	from := after + 1
-	for looked := eventstore.Position(0); from <= head && len(page.Items) < in.Limit && looked < scanLimit; {
-		records, next, err := s.Store.ReadAll(ctx, nil, from, in.Limit-len(page.Items), f)
+	for looked := eventstore.Position(0); from <= head && len(page.Items) < limit && looked < scanLimit; {
+		records, next, err := s.Store.ReadAll(ctx, nil, from, limit-len(page.Items), f)
 		if err != nil {
 			return nil, err
 		}
@@ -142,29 +151,52 @@ func (s *server) eventPage(ctx context.Context, after eventstore.Position, in *e
 // scanLimit is how many records one request looks at.
 const scanLimit = 200_000
 
-// newestEvents reads the last page: windows that double, from the head backwards.
-func (s *server) newestEvents(ctx context.Context, head eventstore.Position, limit int, f eventstore.Filter) (*wire.Events, error) {
+// newestEvents reads a page backwards from before a position, or from the newest
+// event: windows that double. As [server.eventPage] it looks at no more than
+// scanLimit records.
+func (s *server) newestEvents(ctx context.Context, before eventstore.Position, limit int, f eventstore.Filter) (*wire.Events, error) {
 	page := &wire.Events{Items: []wire.Event{}}
-	for window := eventstore.Position(limit); ; window *= 2 {
-		from := eventstore.Position(1)
-		if head > window {
-			from = head - window + 1
+	head := s.Runner.World().Position
+	if before > 0 {
+		head = before - 1
+	}
+	looked := eventstore.Position(0)
+	for to, window := head, eventstore.Position(limit); to > 0 && looked < scanLimit; window *= 2 {
+		from := to - min(window, to) + 1
+		records, err := s.between(ctx, from, to, f)
+		if err != nil {
+			return nil, err
 		}
-		var records []*eventstore.Record
-		for at := from; at <= head; {
-			var err error
-			if records, at, err = s.Store.ReadAll(ctx, records, at, int(head-at+1), f); err != nil {
-				return nil, err
+		for _, r := range slices.Backward(records) {
+			if len(page.Items) == limit {
+				page.Next = strconv.FormatUint(page.Items[limit-1].Position, 10)
+				return page, nil
 			}
+			page.Items = append(page.Items, eventView(r))
 		}
-		for len(records) > 0 && records[len(records)-1].Position > head {
-			records = records[:len(records)-1]
+		looked += to - from + 1
+		to = from - 1
+		if to > 0 {
+			page.Next = strconv.FormatUint(uint64(from), 10)
+		} else {
+			page.Next = ""
 		}
-		if len(records) >= limit || from == 1 || window >= scanLimit {
-			for _, r := range records[max(0, len(records)-limit):] {
-				page.Items = append(page.Items, eventView(r))
-			}
-			return page, nil
+		if len(page.Items) == limit {
+			break
 		}
 	}
+	return page, nil
+}
+
+// between reads the records from one position to another, both included.
+func (s *server) between(ctx context.Context, from, to eventstore.Position, f eventstore.Filter) (records []*eventstore.Record, err error) {
+	for at := from; at <= to; {
+		if records, at, err = s.Store.ReadAll(ctx, records, at, int(to-at+1), f); err != nil {
+			return nil, err
+		}
+	}
+	for len(records) > 0 && records[len(records)-1].Position > to {
+		records = records[:len(records)-1]
+	}
+	return records, nil
 }

@@ -7,12 +7,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hodei-jobs/hodei/aggregates/event"
-	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
-	"github.com/hodei-jobs/hodei/aggregates/spec"
 	"github.com/hodei-jobs/hodei/api/sse"
 	"github.com/hodei-jobs/hodei/api/wire"
 	"github.com/hodei-jobs/hodei/eventstore"
@@ -31,14 +28,10 @@ func (s *server) followEvents(ctx context.Context, out *sse.Writer, after events
 		}
 		select {
 		case <-ctx.Done():
-		case <-s.done:
+			return
 		case <-next:
-			continue
 		case <-beat.C:
 			out.Comment("")
-		}
-		if s.over(ctx) {
-			return
 		}
 	}
 }
@@ -47,7 +40,7 @@ func (s *server) followEvents(ctx context.Context, out *sse.Writer, after events
 // returns where to go on. An error means that the stream can't.
 func (s *server) sendEvents(ctx context.Context, out *sse.Writer, at, head eventstore.Position, f eventstore.Filter) (eventstore.Position, error) {
 	var records []*eventstore.Record
-	for at <= head {
+	for at <= head && ctx.Err() == nil {
 		var err error
 		if records, at, err = s.Store.ReadAll(ctx, records[:0], at, min(eventBatch, int(head-at+1)), f); err != nil {
 			return at, err
@@ -91,37 +84,6 @@ func eventView(r *eventstore.Record) wire.Event {
 		v.Text, v.Data = event.Describe(m), eventData(m)
 	}
 	return v
-}
-
-var inSnakeCase = protojson.MarshalOptions{UseProtoNames: true}
-
-// eventData is an event's content, with the same names as everywhere. A spec is
-// JSON in itself and shown as that. What is sealed is not shown.
-func eventData(m proto.Message) json.RawMessage {
-	var asked []byte
-	switch e := m.(type) {
-	case *eventv1.JobSubmitted:
-		if !json.Valid(e.GetSpec()) {
-			break
-		}
-		bare := proto.CloneOf(e)
-		m, asked, bare.Spec = bare, spec.Shown(bare.GetSpec()), nil
-	case *eventv1.SecretSet:
-		m = &eventv1.SecretSet{Version: e.GetVersion(), KeyId: e.GetKeyId()}
-	}
-	b, err := inSnakeCase.Marshal(m)
-	if err != nil {
-		return json.RawMessage("{}")
-	}
-	if asked == nil {
-		return b
-	}
-	if len(b) > len("{}") {
-		b[len(b)-1] = ','
-	} else {
-		b = b[:1]
-	}
-	return append(append(append(b, `"spec":`...), asked...), '}')
 }
 
 // message is the record's decoded event.

@@ -39,7 +39,7 @@ func FuzzRequests(f *testing.F) {
 	for i := range all {
 		f.Add(uint8(i), j.ID, "", []byte(`{"command":"true"}`), jsonType, "*/*", "")
 		f.Add(uint8(i), j.ID, "limit=1&cursor=5", []byte(`{"jobs":[{"command":"true"}]}`), jsonType, streamType, logID(1, 3))
-		f.Add(uint8(i), "..", "attempt=1&newest=true&state=failed&type=JobBound&stream=job", []byte(`{"reason":"x"}`), "application/x+json", "text/html", "1")
+		f.Add(uint8(i), "..", "attempt=1&order=desc&state=failed&type=JobBound&stream=job", []byte(`{"reason":"x"}`), "application/x+json", "text/html", "1")
 		f.Add(uint8(i), "%00\xff", "a=%zz;b&&=", []byte("\x00{"), "multipart/form-data; boundary=x", "application/cbor", "-1")
 		f.Add(uint8(i), strings.Repeat("a", 300), "limit=99999999999999999999", []byte(nil), "\x00", "", "18446744073709551615")
 	}
@@ -62,8 +62,11 @@ func FuzzRequests(f *testing.F) {
 		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || p.Status != w.Code || p.Detail == "" || w.Header().Get("Content-Type") != problemType {
 			t.Fatalf("%s %s: %d is no problem: %v, %s", method, r.URL, w.Code, err, w.Body)
 		}
+		if w.Body.Len() > maxFaults*(maxPlace+2*maxMessage) {
+			t.Fatalf("%s %s: a problem of %d bytes", method, r.URL, w.Body.Len())
+		}
 		for _, e := range p.Errors {
-			if e.Location == "" && e.Message == "" {
+			if e.Location == "" || e.Message == "" {
 				t.Fatalf("%s %s: %s", method, r.URL, w.Body)
 			}
 		}

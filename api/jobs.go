@@ -48,23 +48,32 @@ func (s *server) jobs(api huma.API) {
 	}), s.jobEvents)
 }
 
+// PageInput chooses a page of any list. Huma reads only exported names.
+type PageInput struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most so many items"`
+	Cursor string `query:"cursor" doc:"The next of a page; 0 or nothing is the first"`
+}
+
 type listInput struct {
 	Namespace string `query:"namespace" maxLength:"63" doc:"Only jobs of this namespace"`
 	State     string `query:"state" maxLength:"128" doc:"Only jobs in these states, separated by commas" example:"running,failed"`
-	Limit     int    `query:"limit" minimum:"1" maximum:"1000" default:"50" doc:"At most so many items"`
-	Cursor    string `query:"cursor" doc:"The next of a page"`
+	PageInput
 }
 
 type listOutput struct{ Body wire.Jobs }
 
-// parseCursor reads the next of a page, which is a number above 0.
+// parseCursor reads the next of a page, which is a number; otherwise is what is
+// meant by none.
 func parseCursor(text string, otherwise uint64) (uint64, error) {
 	if text == "" {
 		return otherwise, nil
 	}
 	n, err := strconv.ParseUint(text, 10, 63)
-	if err != nil || n == 0 {
+	if err != nil {
 		return 0, invalid("query.cursor", "it is not the next of a page", text)
+	}
+	if n == 0 {
+		return otherwise, nil
 	}
 	return n, nil
 }
@@ -190,9 +199,8 @@ func (s *server) cancelJob(ctx context.Context, in *cancelInput) (*oneJobOutput,
 }
 
 type jobEventsInput struct {
-	ID     string `path:"id" doc:"The job's id" example:"7f3k9qd2"`
-	Cursor string `query:"cursor" doc:"The next of a page: the revision to go on after"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"200" doc:"At most so many items"`
+	ID string `path:"id" doc:"The job's id" example:"7f3k9qd2"`
+	PageInput
 }
 
 func (s *server) jobEvents(ctx context.Context, in *jobEventsInput) (*eventsOutput, error) {

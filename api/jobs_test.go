@@ -60,7 +60,7 @@ func TestABatchOfMixedJobs(t *testing.T) {
 	_, _, body := s.request("POST", "/v1/jobs:batch", plain,
 		`{"jobs":[{"command":"true"},{"command":"true","priority":999},{"argv":["true"]},7,{"command":"true","namespace":"default"}]}`)
 	items := decode[wire.Batch](t, body).Items
-	want := []string{"web", "422 priority", "web", "422 ", "403 namespace"}
+	want := []string{"web", "422 body.jobs[1].priority", "web", "422 body.jobs[3]", "403 body.jobs[4].namespace"}
 	var got []string
 	for _, item := range items {
 		if item.Job != nil && item.Problem == nil {
@@ -74,59 +74,6 @@ func TestABatchOfMixedJobs(t *testing.T) {
 	}
 	if n := s.runner.World().Jobs.Len(); n != 2 {
 		t.Errorf("%d jobs were made", n)
-	}
-}
-
-func TestAKeyGivesTheSameJobAgain(t *testing.T) {
-	s := newSite(t)
-	c := s.client(s.token(token.AllNamespaces, token.Submitter))
-	one, err := c.Submit(t.Context(), []byte(`{"command":"true"}`), "k1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	head, _ := s.store.Wait()
-	for name, same := range map[string]string{"the same text": `{"command":"true"}`, "the same job said differently": `{ "namespace":"default", "command":"true" }`} {
-		if two, err := c.Submit(t.Context(), []byte(same), "k1"); err != nil || two.ID != one.ID || two.Position != one.Position {
-			t.Errorf("%s gave %+v, %v", name, two, err)
-		}
-	}
-	var p *wire.Problem
-	if _, err := c.Submit(t.Context(), []byte(`{"command":"false"}`), "k1"); !errors.As(err, &p) || p.Status != 409 || p.Kind != "conflict" {
-		t.Errorf("another job under the same key: %v", err)
-	}
-	if after, _ := s.store.Wait(); after != head {
-		t.Errorf("%d events were recorded", after-head)
-	}
-	if other, err := c.Submit(t.Context(), []byte(`{"command":"true","namespace":"web"}`), "k1"); err != nil || other.ID == one.ID {
-		t.Errorf("the key in another namespace: %v, %v", other, err)
-	}
-}
-
-// A key of a batch is one for each of its jobs: what was accepted is not accepted
-// twice, what was refused can be.
-func TestAKeyOfABatch(t *testing.T) {
-	s := newSite(t)
-	plain := s.token(token.AllNamespaces, token.Submitter)
-	send := func(body string) []wire.BatchItem {
-		t.Helper()
-		status, _, answer := s.request("POST", "/v1/jobs:batch", plain, body, "Idempotency-Key", "batch-1")
-		if status != 200 {
-			t.Fatalf("%d: %s", status, answer)
-		}
-		return decode[wire.Batch](t, answer).Items
-	}
-	first := send(`{"jobs":[{"command":"a"},{"command":"b","priority":999},{"command":"c"}]}`)
-	again := send(`{"jobs":[{"command":"a"},{"command":"b"},{"command":"other"}]}`)
-	switch {
-	case again[0].Job == nil || again[0].Job.ID != first[0].Job.ID:
-		t.Errorf("the same job was made twice: %+v", again[0])
-	case first[1].Problem == nil || again[1].Job == nil:
-		t.Errorf("the job that was refused can't be sent in order now: %+v", again[1].Problem)
-	case again[2].Problem == nil || again[2].Problem.Status != 409:
-		t.Errorf("another job in the same place was accepted: %+v", again[2])
-	}
-	if n := s.runner.World().Jobs.Len(); n != 3 {
-		t.Errorf("there are %d jobs", n)
 	}
 }
 

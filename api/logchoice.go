@@ -117,7 +117,7 @@ func (c *logChoice) search(in *logsInput) (err error) {
 		}
 		return invalid("query.grep", message, in.Grep)
 	}
-	if in.Cursor == "" {
+	if in.Cursor == "" || in.Cursor == "0" {
 		return nil
 	}
 	offset, number, ok := strings.Cut(in.Cursor, ".")

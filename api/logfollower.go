@@ -63,17 +63,15 @@ func (f *logFollower) run(ctx context.Context, out *sse.Writer) {
 		}
 		f.out.Idle()
 		look.Reset(f.pause())
-		looked := false
 		select {
 		case <-ctx.Done():
-		case <-f.done:
 		case <-changed:
 		case <-more:
 		case <-look.C:
-			looked, f.told = true, jobs.Job{}
+			f.told = jobs.Job{}
 		}
 		release()
-		if (looked || closed(f.done) || ctx.Err() != nil) && f.over(ctx) {
+		if ctx.Err() != nil {
 			return
 		}
 	}
@@ -168,6 +166,9 @@ func (f *logFollower) ending() bool {
 // drain sends what the log has from the offset on.
 func (f *logFollower) drain(ctx context.Context) error {
 	for f.offset < f.to {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		before := f.offset
 		if err := f.fill(ctx); err != nil {
 			if ctx.Err() == nil {
@@ -223,8 +224,6 @@ func (f *logFollower) state(ctx context.Context, w *projections.World, j *jobs.J
 		return
 	}
 	f.told = *j
-	f.measured(j.ID, j.Attempt, v)
-	v.Usage = nil // it changes at every look; a page asks for it
 	if b, err := json.Marshal(v); err == nil && !bytes.Equal(b, f.seen) {
 		f.seen = b
 		f.out.Event("state", "", b)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -43,7 +42,7 @@ type logsInput struct {
 	Grep    string `query:"grep" maxLength:"1000" doc:"Only lines that match this regular expression (RE2)" example:"(?i)error"`
 	Context int    `query:"context" minimum:"0" maximum:"50" doc:"With grep: so many lines before and after each that matches"`
 	Limit   int    `query:"limit" minimum:"1" maximum:"10000" default:"1000" doc:"With grep as JSON: at most so many lines that match"`
-	Cursor  string `query:"cursor" maxLength:"64" doc:"With grep as JSON: the next of a page"`
+	Cursor  string `query:"cursor" maxLength:"64" doc:"With grep as JSON: the next of a page; 0 or nothing is the first"`
 
 	Follow string `query:"follow" enum:"true,false" doc:"false ends a stream with a head event at what there is; until and lines need it"`
 	Accept string `header:"Accept" doc:"text/event-stream is a stream that follows; with grep application/json is a page of what was found; anything else is text"`
@@ -51,7 +50,7 @@ type logsInput struct {
 	Range  string `header:"Range" doc:"One range of the bytes of a text that is neither searched nor changed" example:"bytes=0-1023"`
 }
 
-func (in *logsInput) streams() bool { return strings.Contains(in.Accept, streamType) }
+func (in *logsInput) streams() bool { return prefers(in.Accept, streamType) }
 
 func (s *server) logs(api huma.API) {
 	op := needs(token.Viewer, huma.Operation{
@@ -64,6 +63,7 @@ func (s *server) logs(api huma.API) {
 			"offsets, page by page; a page is searched for at most 10 s.",
 		Errors: []int{http.StatusNotFound, http.StatusGone, http.StatusRequestedRangeNotSatisfiable, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable},
 	})
+	op.Middlewares = huma.Middlewares{varies}
 	schema := api.OpenAPI().Components.Schemas.Schema
 	op.Responses = map[string]*huma.Response{"200": {Description: "The output", Content: map[string]*huma.MediaType{
 		"text/plain": {Schema: &huma.Schema{Type: huma.TypeString}, Example: "ok  \texample.com/shop\t1.204s\n"},
@@ -100,7 +100,7 @@ func (s *server) jobLogs(ctx context.Context, in *logsInput) (*huma.StreamRespon
 		return nil, err
 	case c.pattern == nil:
 		return &huma.StreamResponse{Body: func(hc huma.Context) { s.writeLog(hc, p, c) }}, nil
-	case strings.Contains(in.Accept, jsonType):
+	case prefers(in.Accept, jsonType):
 		return s.searchLog(ctx, p, c)
 	}
 	return s.grepLog(p, c)

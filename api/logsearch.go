@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -26,8 +27,8 @@ const (
 	maxPageLines = 20_000           // lines of a page, those around matches among them
 )
 
-// begin takes a place for a search that lasts as long as its context, or says that
-// there is none.
+// begin takes a place for a search that lasts as long as its context, but not
+// longer than the server, or says that there is none.
 func (s *server) begin(ctx context.Context) (context.Context, func(), error) {
 	if s.searches.Add(1) > maxSearches {
 		s.searches.Add(-1)
@@ -36,8 +37,17 @@ func (s *server) begin(ctx context.Context) (context.Context, func(), error) {
 		return nil, nil, p
 	}
 	ctx, cancel := context.WithTimeout(ctx, searchTime)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-s.done:
+			cancel()
+		}
+	})
 	return ctx, func() {
 		cancel()
+		watching.Wait()
 		s.searches.Add(-1)
 	}, nil
 }
@@ -143,21 +153,25 @@ func (s *server) grepLog(p logPart, c logChoice) (*huma.StreamResponse, error) {
 		if hc.Method() == http.MethodHead {
 			return
 		}
-		ctx, end, err := s.begin(hc.Context())
-		if err == nil {
-			defer end()
-			err = p.grep(ctx, w, c)
-		}
-		switch {
-		case err == nil || w.left:
-		case humaecho.Unwrap(hc).Response().Committed:
-			s.cutOff(hc, p, err)
-		case errors.Is(err, context.DeadlineExceeded):
-			s.refuse(hc, s.told(tookTooLong()))
-		default:
-			s.refuse(hc, s.told(err))
-		}
+		s.untilOver(hc.Context(), w, stopWrite, func(ctx context.Context) { s.writeFound(ctx, hc, w, p, c) })
 	}}, nil
+}
+
+func (s *server) writeFound(ctx context.Context, hc huma.Context, w *textWriter, p logPart, c logChoice) {
+	searching, end, err := s.begin(ctx)
+	if err == nil {
+		defer end()
+		err = p.grep(searching, w, c)
+	}
+	switch {
+	case err == nil || w.left:
+	case humaecho.Unwrap(hc).Response().Committed:
+		s.cutOff(searching, p, err)
+	case errors.Is(err, context.DeadlineExceeded):
+		s.refuse(hc, s.told(tookTooLong()))
+	default:
+		s.refuse(hc, s.told(err))
+	}
 }
 
 // grep writes the lines that match. Nothing is written before the first of them.

@@ -20,8 +20,7 @@ const nextShown = 10
 
 type queueInput struct {
 	Namespace string `query:"namespace" maxLength:"63" doc:"Only what waits in this namespace"`
-	Limit     int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most so many items"`
-	Cursor    string `query:"cursor" doc:"The next of a page"`
+	PageInput
 }
 
 type queueOutput struct{ Body wire.Queue }

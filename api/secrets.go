@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -21,8 +22,7 @@ import (
 
 type secretsInput struct {
 	Namespace string `query:"namespace" maxLength:"63" doc:"Only secrets of this namespace"`
-	Limit     int    `query:"limit" minimum:"1" maximum:"1000" default:"200" doc:"At most so many items"`
-	Cursor    string `query:"cursor" maxLength:"128" doc:"The next of a page"`
+	PageInput
 }
 
 type secretsOutput struct{ Body wire.Secrets }
@@ -77,7 +77,10 @@ func (s *server) listSecrets(ctx context.Context, in *secretsInput) (*secretsOut
 	if in.Namespace == "" && p.namespace != token.AllNamespaces {
 		in.Namespace = p.namespace
 	}
-	if in.Cursor != "" && !strings.Contains(in.Cursor, "/") {
+	switch {
+	case in.Cursor == "0":
+		in.Cursor = ""
+	case in.Cursor != "" && !strings.Contains(in.Cursor, "/"):
 		return nil, invalid("query.cursor", "it is not the next of a page", in.Cursor)
 	}
 	out := &secretsOutput{Body: wire.Secrets{Items: []wire.Secret{}}}
@@ -114,13 +117,13 @@ func (s *server) setSecret(ctx context.Context, in *setSecretInput) (*secretOutp
 	if err != nil {
 		return nil, err
 	}
-	value, err := parseSecret(in.RawBody)
+	value, form, err := parseSecret(in.RawBody)
 	if err != nil {
 		return nil, err
 	}
 	version, _, err := s.Commands.SetSecret(ctx, p.caller(), namespace, in.Name, value)
 	if err != nil {
-		return nil, err
+		return nil, ofSecret(err, form)
 	}
 	row, ok := s.Runner.World().Secrets.Get(namespace, in.Name)
 	if !ok { // it was deleted meanwhile
@@ -130,33 +133,62 @@ func (s *server) setSecret(ctx context.Context, in *setSecretInput) (*secretOutp
 	return &secretOutput{&v}, nil
 }
 
-// parseSecret reads a value. What is wrong is told without showing anything of
-// the body.
-func parseSecret(body []byte) ([]byte, error) {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(body, &fields) != nil || fields == nil {
-		return nil, invalid("body", `it is not a JSON object with the value: {"value": "…"} or {"base64": "…"}`, nil)
+// ofSecret says of a fault with a secret where in the request it stands; form is
+// the field that had the value.
+func ofSecret(err error, form string) error {
+	p := problem(err)
+	if p == nil || p.Status == http.StatusInternalServerError {
+		return err // it is logged
 	}
-	raw, text := fields["value"]
-	if !text {
-		raw = fields["base64"]
+	for i := range p.Errors {
+		switch e := &p.Errors[i]; e.Location {
+		case "body.name":
+			e.Location = "path.name"
+		case "body.value":
+			e.Location = form
+		}
 	}
-	if len(fields) != 1 || raw == nil {
-		return nil, invalid("body", "it has exactly one of value and base64", nil)
+	if p.Status == http.StatusNotFound && p.Errors == nil {
+		p.Errors = []wire.Detail{detail("path.name", p.Detail, nil, "")}
 	}
-	where := map[bool]string{true: "body.value", false: "body.base64"}[text]
-	var value string
-	if json.Unmarshal(raw, &value) != nil || string(raw) == "null" {
-		return nil, invalid(where, "it is not a string", nil)
+	return p
+}
+
+// parseSecret reads a value, and says which field has it. What is wrong is told
+// without showing anything of the body.
+func parseSecret(body []byte) (value []byte, form string, err error) {
+	var raw json.RawMessage
+	err = eachField(body, func(name string, field json.RawMessage) error {
+		at := "body." + name
+		switch {
+		case name != "value" && name != "base64" || raw != nil && form != at:
+			return invalid("body", "it has exactly one of value and base64", nil)
+		case raw != nil:
+			return invalid(at, "it is given twice", nil)
+		}
+		raw, form = field, at
+		return nil
+	})
+	switch {
+	case errors.Is(err, errNoObject):
+		return nil, "", invalid("body", `it is not a JSON object with the value: {"value": "…"} or {"base64": "…"}`, nil)
+	case err != nil:
+		return nil, "", err
+	case raw == nil:
+		return nil, "", invalid("body", "it has exactly one of value and base64", nil)
 	}
-	if text {
-		return []byte(value), nil
+	var text string
+	if json.Unmarshal(raw, &text) != nil || string(raw) == "null" {
+		return nil, "", invalid(form, "it is not a string", nil)
 	}
-	decoded, err := base64.StdEncoding.DecodeString(value)
+	if form == "body.value" {
+		return []byte(text), form, nil
+	}
+	decoded, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
-		return nil, invalid(where, "it is not base64", nil)
+		return nil, "", invalid(form, "it is not base64", nil)
 	}
-	return decoded, nil
+	return decoded, form, nil
 }
 
 func (s *server) deleteSecret(ctx context.Context, in *secretInput) (*struct{}, error) {
@@ -165,6 +197,8 @@ func (s *server) deleteSecret(ctx context.Context, in *secretInput) (*struct{}, 
 	if err != nil {
 		return nil, err
 	}
-	_, err = s.Commands.DeleteSecret(ctx, p.caller(), namespace, in.Name)
-	return nil, err
+	if _, err = s.Commands.DeleteSecret(ctx, p.caller(), namespace, in.Name); err != nil {
+		return nil, ofSecret(err, "")
+	}
+	return nil, nil
 }

@@ -93,8 +93,9 @@ func TestAStreamEndsWithItsToken(t *testing.T) {
 }
 
 func TestStreamsAreLimited(t *testing.T) {
-	var s streams
-	for i := range maxTokenStreams {
+	const most, mostEach = 300, 7
+	s := &newServer(Config{MaxStreams: most, MaxTokenStreams: mostEach}, nil).streams
+	for i := range mostEach {
 		if p := s.enter("one"); p != nil {
 			t.Fatalf("stream %d: %v", i, p)
 		}
@@ -102,7 +103,7 @@ func TestStreamsAreLimited(t *testing.T) {
 	if p := s.enter("one"); p == nil || p.Status != http.StatusTooManyRequests {
 		t.Errorf("one token has more: %v", p)
 	}
-	for i := range maxStreams - maxTokenStreams {
+	for i := range most - mostEach {
 		if p := s.enter(fmt.Sprint(i % 50)); p != nil {
 			t.Fatalf("stream %d: %v", i, p)
 		}
@@ -300,13 +301,25 @@ func TestPagesOfEvents(t *testing.T) {
 	if at != uint64(head) {
 		t.Errorf("the last page ends at #%d of #%d", at, head)
 	}
-	_, _, body := s.request("GET", "/v1/events?limit=5&newest=true&type=JobSubmitted", plain, "")
+	_, _, body := s.request("GET", "/v1/events?limit=5&order=desc&type=JobSubmitted", plain, "")
 	page := decode[wire.Events](t, body)
-	if len(page.Items) != 5 || page.Items[4].Position != uint64(head) || page.Items[0].Type != "JobSubmitted" {
+	if len(page.Items) != 5 || page.Items[0].Position != uint64(head) || page.Items[0].Type != "JobSubmitted" {
 		t.Errorf("the newest: %s", body)
 	}
-	_, _, body = s.request("GET", "/v1/events?newest=true&limit=1000", plain, "")
-	if page := decode[wire.Events](t, body); len(page.Items) != int(head) {
-		t.Errorf("the newest 1000 of %d are %d", head, len(page.Items))
+	at = uint64(head) + 1
+	for cursor := ""; ; {
+		_, _, body := s.request("GET", "/v1/events?limit=7&order=desc&cursor="+cursor, plain, "")
+		page := decode[wire.Events](t, body)
+		for _, e := range page.Items {
+			if at--; e.Position != at {
+				t.Fatalf("before #%d comes #%d", at+1, e.Position)
+			}
+		}
+		if cursor = page.Next; cursor == "" {
+			break
+		}
+	}
+	if at != 1 {
+		t.Errorf("backwards the last page ends at #%d", at)
 	}
 }

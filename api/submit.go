@@ -1,13 +1,13 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"reflect"
-	"slices"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -31,7 +31,7 @@ type submitOutput struct {
 }
 
 type batchInput struct {
-	Key     string `header:"Idempotency-Key" maxLength:"120" doc:"The same key with the same jobs gives the same jobs again, for 7 days: it is a key for each of them, by its place in the list"`
+	Key     string `header:"Idempotency-Key" maxLength:"128" doc:"The same key with the same jobs gives the same jobs again, for 7 days; with others the batch is refused. Jobs that were refused may be corrected"`
 	RawBody []byte
 }
 
@@ -52,7 +52,7 @@ func (s *server) submissions(api huma.API) {
 		OperationID: "submitJobs", Method: http.MethodPost, Path: "/v1/jobs:batch", Tags: []string{"jobs"},
 		Summary:     "Submit several jobs",
 		Description: "Each is accepted or refused by itself; the answer has a row for each, in their order. At most " + strconv.Itoa(maxBatch) + " jobs.",
-		Errors:      bodyErrors,
+		Errors:      append([]int{http.StatusConflict}, bodyErrors...),
 	}), typeOf[batchBody](), map[string]any{"jobs": []any{specExample}}, s.submitJobs)
 }
 
@@ -140,10 +140,13 @@ func (s *server) submitJobs(ctx context.Context, in *batchInput) (*batchOutput, 
 	for i, raw := range specs {
 		sp, err := parseSpec(p, raw)
 		if err != nil {
-			out.Body.Items[i].Problem = s.told(err)
+			out.Body.Items[i].Problem = ofJob(i, s.told(err))
 			continue
 		}
-		good, places = append(good, commands.Submission{Spec: sp, Key: keyOf(in.Key, i)}), append(places, i)
+		good, places = append(good, commands.Submission{Spec: sp, Key: in.Key, Place: i + 1, Of: len(specs)}), append(places, i)
+	}
+	if err := s.Commands.CheckBatch(ctx, good); err != nil {
+		return nil, err
 	}
 	for i, done := range s.Commands.SubmitJobs(ctx, p.caller(), good) {
 		item := &out.Body.Items[places[i]]
@@ -152,37 +155,66 @@ func (s *server) submitJobs(ctx context.Context, in *batchInput) (*batchOutput, 
 			item.Job, err = s.submitted(ctx, done)
 		}
 		if err != nil {
-			item.Problem = s.told(err)
+			item.Problem = ofJob(places[i], s.told(err))
 		}
 	}
 	return out, nil
 }
 
-// keyOf is the key of one job of a batch.
-func keyOf(batch string, i int) string {
-	if batch == "" {
-		return ""
-	}
-	return batch + "[" + strconv.Itoa(i) + "]"
-}
-
 // parseBatch takes a batch apart into its specs.
 func parseBatch(body []byte) ([]json.RawMessage, error) {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(body, &fields) != nil || fields == nil {
+	var raw []json.RawMessage // one a field
+	err := eachField(body, func(name string, value json.RawMessage) error {
+		switch {
+		case name != "jobs":
+			return invalid("body."+cut(name), "unknown field; there is jobs, a list of specs", nil)
+		case raw != nil:
+			return invalid("body.jobs", "it is given twice", nil)
+		}
+		raw = []json.RawMessage{value}
+		return nil
+	})
+	var p *wire.Problem
+	switch {
+	case errors.As(err, &p):
+		return nil, p
+	case err != nil:
 		return nil, invalid("body", "it is not a JSON object with the list jobs", nil)
 	}
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		if name != "jobs" {
-			return nil, invalid(cut(name), "unknown field; there is jobs, a list of specs", nil)
-		}
-	}
 	var specs []json.RawMessage
-	if raw, ok := fields["jobs"]; ok && json.Unmarshal(raw, &specs) != nil {
-		return nil, invalid("jobs", "it is not a list", nil)
+	if raw != nil && json.Unmarshal(raw[0], &specs) != nil {
+		return nil, invalid("body.jobs", "it is not a list", nil)
 	}
 	if len(specs) == 0 || len(specs) > maxBatch {
-		return nil, invalid("jobs", fmt.Sprintf("a batch has 1 to %d jobs, this has %d", maxBatch, len(specs)), nil)
+		return nil, invalid("body.jobs", fmt.Sprintf("a batch has 1 to %d jobs, this has %d", maxBatch, len(specs)), nil)
 	}
 	return specs, nil
 }
+
+// eachField calls take with each field of a JSON object, those too that are given
+// twice.
+func eachField(object []byte, take func(name string, value json.RawMessage) error) error {
+	if !json.Valid(object) {
+		return errNoObject
+	}
+	d := json.NewDecoder(bytes.NewReader(object))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return errNoObject
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return err
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return err
+		}
+		if err := take(name.(string), value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var errNoObject = errors.New("it is no JSON object")

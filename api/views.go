@@ -88,7 +88,8 @@ func (s *server) view(ctx context.Context, w *projections.World, j *jobs.Job) (*
 	}
 	v.Worker, v.WorkerName = workerNames(w, j.Worker)
 	if !j.Status.Terminal() {
-		s.waiting(w, j, v)
+		s.living(w, j, v)
+		v.Usage = nil
 		return v, nil
 	}
 	if r, err = s.record(ctx, j.Last); err != nil {
@@ -99,6 +100,15 @@ func (s *server) view(ctx context.Context, w *projections.World, j *jobs.Job) (*
 	}
 	v.Usage = nil // only when one job is read
 	return v, nil
+}
+
+// living adds what is so of a job that has not ended: why it waits, and what its
+// running attempt uses.
+func (s *server) living(w *projections.World, j *jobs.Job, v *wire.Job) {
+	s.waiting(w, j, v)
+	if j.Status == job.Running {
+		s.measured(j.ID, j.Attempt, v)
+	}
 }
 
 func instant(ns int64) time.Time { return time.Unix(0, ns).UTC() }
@@ -154,6 +164,10 @@ func (s *server) story(ctx context.Context, w *projections.World, j *jobs.Job) (
 	err := s.each(ctx, w, j.ID, func(m proto.Message, r *eventstore.Record) {
 		state = job.Evolve(state, m)
 		tell(v, m, r)
+		if state.Status.Terminal() && v.Finished == nil {
+			v.Finished = instantOrNone(r.Time)
+			addEnding(v, m)
+		}
 	})
 	if err != nil {
 		return nil, err
@@ -164,13 +178,13 @@ func (s *server) story(ctx context.Context, w *projections.World, j *jobs.Job) (
 		_, v.WorkerName = workerNames(w, worker)
 	}
 	if row, ok := w.Jobs.ByID(j.ID); ok && !state.Status.Terminal() {
-		s.waiting(w, &row, v)
-		s.measured(row.ID, row.Attempt, v)
+		s.living(w, &row, v)
 	}
 	return v, nil
 }
 
-// tell adds what an event says to the story of its job.
+// tell adds what an event says to the story of its job. How an attempt ended that
+// was not the last is not part of it.
 func tell(v *wire.Job, m proto.Message, r *eventstore.Record) {
 	switch e := m.(type) {
 	case *eventv1.JobSubmitted:
@@ -183,10 +197,6 @@ func tell(v *wire.Job, m proto.Message, r *eventstore.Record) {
 		v.Steps = append(v.Steps, wire.Step{Step: e.GetStep(), Name: e.GetName(), State: "running", LogOffset: e.GetLogOffset()})
 	case *eventv1.StepFinished:
 		finishStep(v, e)
-	default:
-		if addEnding(v, m) {
-			v.Finished = instantOrNone(r.Time)
-		}
 	}
 }
 

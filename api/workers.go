@@ -15,10 +15,7 @@ import (
 	"github.com/hodei-jobs/hodei/projections/workers"
 )
 
-type workersInput struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"1000" doc:"At most so many items"`
-	Cursor string `query:"cursor" doc:"The next of a page"`
-}
+type workersInput struct{ PageInput }
 
 type workersOutput struct{ Body wire.Workers }
 
@@ -41,7 +38,7 @@ func (s *server) workers(api huma.API) {
 
 func (s *server) listWorkers(_ context.Context, in *workersInput) (*workersOutput, error) {
 	var after id.ID
-	if in.Cursor != "" {
+	if in.Cursor != "" && in.Cursor != "0" {
 		var err error
 		if after, err = id.ParseWorker(in.Cursor); err != nil {
 			return nil, invalid("query.cursor", "it is not the next of a page", in.Cursor)
@@ -70,8 +67,8 @@ func (s *server) getWorker(_ context.Context, in *workerInput) (*workerOutput, e
 		}
 	}
 	var named *workers.Worker
-	for row := range w.Workers.All() { // one that lives is preferred to one that had the name before
-		if row.Name == in.ID && (named == nil || row.Status != worker.Terminated && row.Since > named.Since) {
+	for row := range w.Workers.All() {
+		if row.Name == in.ID && (named == nil || preferred(row, named)) {
 			named = row
 		}
 	}
@@ -79,6 +76,15 @@ func (s *server) getWorker(_ context.Context, in *workerInput) (*workerOutput, e
 		return nil, missing("path.id", "worker", in.ID, "the workers there are: hodei worker list")
 	}
 	return &workerOutput{s.workerView(w, named)}, nil
+}
+
+// preferred says whether a is rather meant by a name than b: one that lives goes
+// before one that had the name once, then the newer.
+func preferred(a, b *workers.Worker) bool {
+	if lives := a.Status != worker.Terminated; lives != (b.Status != worker.Terminated) {
+		return lives
+	}
+	return a.Since > b.Since
 }
 
 func (s *server) workerView(w *projections.World, row *workers.Worker) *wire.Worker {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/hodei-jobs/hodei/aggregates/resource"
 	"github.com/hodei-jobs/hodei/aggregates/token"
 	"github.com/hodei-jobs/hodei/api/wire"
 )
@@ -43,6 +44,9 @@ func (s *server) createWorkerToken(ctx context.Context, in *workerTokenInput) (*
 		if in.Body.Hours > 0 {
 			hours = in.Body.Hours
 		}
+	}
+	if err := resource.FromMap(labels).Valid(); err != nil { // a worker would be refused for them, much later
+		return nil, invalid("body.labels", err.Error(), nil)
 	}
 	made, err := s.WorkerToken(ctx, labels, s.Clock().Add(time.Duration(hours)*time.Hour))
 	if err != nil {

@@ -21,13 +21,13 @@ import (
 // server; with another secret it is a conflict. Neither leaves a key behind.
 func TestSecretsAreOfTheSubmission(t *testing.T) {
 	v := newVault(t)
-	first := v.s.SubmitJobs(t.Context(), ana, []Submission{{sealed, "k"}})[0]
-	again := v.on(v.store).SubmitJobs(t.Context(), ana, []Submission{{sealed, "k"}})[0]
+	first := v.s.SubmitJobs(t.Context(), ana, []Submission{{Spec: sealed, Key: "k"}})[0]
+	again := v.on(v.store).SubmitJobs(t.Context(), ana, []Submission{{Spec: sealed, Key: "k"}})[0]
 	if first.Err != nil || again.Err != nil || again.ID != first.ID || !again.Existing {
 		t.Errorf("%+v, then %+v", first, again)
 	}
 	for _, other := range []map[string]spec.Secret{{"TOKEN": {Value: "another"}}, {"OTHER": {Value: canary}}, {"TOKEN": {From: "db"}}, nil} {
-		v.wantKind(fault.Conflict, v.s.SubmitJobs(t.Context(), ana, []Submission{{with(other), "k"}})[0].Err)
+		v.wantKind(fault.Conflict, v.s.SubmitJobs(t.Context(), ana, []Submission{{Spec: with(other), Key: "k"}})[0].Err)
 	}
 	if got := v.names(jobKeys); !slices.Equal(got, []string{jobKey(first.ID)}) {
 		t.Errorf("there are the keys %q", got)

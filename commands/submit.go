@@ -3,7 +3,10 @@ package commands
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
+	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -22,6 +25,9 @@ import (
 type Submission struct {
 	Spec spec.Spec
 	Key  string // idempotency key, of the spec's namespace; empty is none
+	// Place is that of the job in a batch of Of jobs, from 1; both are 0 if it is by
+	// itself. The key of a batch stands for another job at each place.
+	Place, Of int
 }
 
 // Submitted is what became of a submission.
@@ -52,6 +58,26 @@ func (s *Service) SubmitJobs(ctx context.Context, c Caller, submissions []Submis
 	}
 	keys.tidy(ctx, done)
 	return done
+}
+
+// CheckBatch returns a Conflict if the key of the submissions, which are jobs of one
+// batch, was used for another within the last 7 days: with another number of jobs,
+// or with another job at one of the places. A place whose job was refused then is
+// free. Nothing is appended. Of two batches that are sent at the same time
+// SubmitJobs finds the rest, job by job.
+func (s *Service) CheckBatch(ctx context.Context, submissions []Submission) error {
+	for i := range submissions {
+		u, sub := &unit{s: s, wait: true}, &submissions[i]
+		if sub.Key == "" {
+			continue
+		}
+		_, err := s.useKey(ctx, u, sub, cmp.Or(sub.Spec.Namespace, spec.DefaultNamespace), 0)
+		u.done(nil)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // submission builds the append of a new job: its first event, and the use of its
@@ -105,7 +131,13 @@ func (s *Service) useKey(ctx context.Context, u *unit, sub *Submission, namespac
 		return 0, err
 	}
 	use := idempotency.Use{JobIDs: []string{i.String()}, Digest: digest}
-	stream := eventstore.StreamID(event.KeyStream(namespace, sub.Key))
+	key := sub.Key
+	if sub.Place > 0 {
+		key += "\x00" + strconv.Itoa(sub.Place) // no key has a NUL: it is a header's value
+		sum := sha256.Sum256(binary.BigEndian.AppendUint64(use.Digest, uint64(sub.Of)))
+		use.Digest = sum[:]
+	}
+	stream := eventstore.StreamID(event.KeyStream(namespace, key))
 	state, err := decide(ctx, u, s.keys, stream, func(state idempotency.State, at mark) ([]proto.Message, error) {
 		use.Age = s.clock().Sub(time.Unix(0, at.time))
 		messages, err := state.Decide(use)

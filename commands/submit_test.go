@@ -27,21 +27,22 @@ func TestKeyStandsForOneSubmission(t *testing.T) {
 		existing bool
 		conflict bool
 	}{
-		{"the same submission again is that job", Submission{trivial, "k"}, 0, true, false},
-		{"what is filled in makes no difference", Submission{trivial.WithDefaults(), "k"}, 0, true, false},
-		{"another submission under the key is a conflict", Submission{other, "k"}, 0, false, true},
-		{"it is still one after 6 days", Submission{other, "k"}, 6 * day, false, true},
-		{"a key is used anew after 8 days", Submission{other, "k"}, 8 * day, false, false},
-		{"also for the same submission", Submission{trivial, "k"}, 8 * day, false, false},
-		{"another key is another job", Submission{trivial, "l"}, 0, false, false},
-		{"no key is another job", Submission{trivial, ""}, 0, false, false},
-		{"the key of another namespace is another key", Submission{elsewhere, "k"}, 0, false, false},
+		{"the same submission again is that job", Submission{Spec: trivial, Key: "k"}, 0, true, false},
+		{"what is filled in makes no difference", Submission{Spec: trivial.WithDefaults(), Key: "k"}, 0, true, false},
+		{"another submission under the key is a conflict", Submission{Spec: other, Key: "k"}, 0, false, true},
+		{"it is still one after 6 days", Submission{Spec: other, Key: "k"}, 6 * day, false, true},
+		{"a key is used anew after 8 days", Submission{Spec: other, Key: "k"}, 8 * day, false, false},
+		{"also for the same submission", Submission{Spec: trivial, Key: "k"}, 8 * day, false, false},
+		{"another key is another job", Submission{Spec: trivial, Key: "l"}, 0, false, false},
+		{"the key at a place of a batch is another job", Submission{Spec: trivial, Key: "k", Place: 1, Of: 1}, 0, false, false},
+		{"no key is another job", Submission{Spec: trivial, Key: ""}, 0, false, false},
+		{"the key of another namespace is another key", Submission{Spec: elsewhere, Key: "k"}, 0, false, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			b := newBench(t)
 			s := b.server()
 			b.ok(s.CreateNamespace(t.Context(), ana, "web", ""))
-			first := s.SubmitJobs(t.Context(), ana, []Submission{{trivial, "k"}})[0]
+			first := s.SubmitJobs(t.Context(), ana, []Submission{{Spec: trivial, Key: "k"}})[0]
 			if first.Err != nil {
 				t.Fatal(first.Err)
 			}
@@ -83,7 +84,7 @@ func (a aged) ReadStream(ctx context.Context, buf []*eventstore.Record, s events
 // A key that occurs twice in one call stands for one job, as in two calls.
 func TestKeyTwiceInOneCall(t *testing.T) {
 	b := newBench(t)
-	done := b.server().SubmitJobs(t.Context(), ana, []Submission{{trivial, "k"}, {trivial, "k"}, {trivial, "l"}})
+	done := b.server().SubmitJobs(t.Context(), ana, []Submission{{Spec: trivial, Key: "k"}, {Spec: trivial, Key: "k"}, {Spec: trivial, Key: "l"}})
 	for _, d := range done {
 		if d.Err != nil {
 			t.Fatal(d.Err)

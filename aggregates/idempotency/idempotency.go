@@ -45,6 +45,8 @@ func Evolve(s State, m proto.Message) State {
 	return s
 }
 
+const otherUse = "it was used for another submission before"
+
 // Command is what can be asked of a key.
 type Command interface {
 	// decide returns the events the command yields; none if what it asks for is so
@@ -79,6 +81,7 @@ func (c Use) decide(s *State) (events, error) {
 	}
 	return nil, &fault.Error{
 		Kind: fault.Conflict, Op: "use", Subject: "key",
-		Reason: "it was used for another submission before", Help: "use a new key for each submission",
+		Reason: otherUse, Help: "use a new key for each submission",
+		Fields: []fault.Field{{Location: "idempotency_key", Message: otherUse}},
 	}
 }

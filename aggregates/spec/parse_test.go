@@ -74,8 +74,8 @@ func TestParseSaysWhatIsWrongAndWhere(t *testing.T) {
 		{"a string", `"make"`, []string{`"make" is not an object`}},
 		{"null", `null`, []string{"null is not an object"}},
 		{"nothing to do", `{}`, []string{"one of command, steps and argv is needed"}},
-		{"two things to do", `{"command": "x", "argv": ["x"]}`, []string{"command and argv are given, only one may be"}},
-		{"three things to do", `{"command": "x", "argv": ["x"], "steps": [{"run": "x"}]}`, []string{"command and steps and argv are given, only one may be"}},
+		{"two things to do", `{"command": "x", "argv": ["x"]}`, []string{"command: it is given beside argv, only one may be", "argv: it is given beside command, only one may be"}},
+		{"three things to do", `{"command": "x", "argv": ["x"], "steps": [{"run": "x"}]}`, []string{"command: it is given beside steps and argv, only one may be", "steps: it is given beside command and argv, only one may be", "argv: it is given beside command and steps, only one may be"}},
 		{"a blank command", `{"command": " \n"}`, []string{"command: it is blank"}},
 		{"a typing error", `{"comand": "x"}`, []string{`comand: unknown field "comand", did you mean "command"?`}},
 		{"a word of another system", `{"command": "x", "environment": {}, "memory": "1Gi", "max_retries": 1}`, []string{

@@ -86,7 +86,10 @@ func (c *checker) work(s Spec) {
 	case given == nil:
 		c.wrong("", "", "one of command, steps and argv is needed")
 	case len(given) > 1:
-		c.wrong("", "", "%s are given, only one may be", strings.Join(given, " and "))
+		for i, name := range given {
+			others := slices.Delete(slices.Clone(given), i, i+1)
+			c.wrong(name, "", "it is given beside %s, only one may be", strings.Join(others, " and "))
+		}
 	}
 	c.script("command", s.Command)
 	c.steps(s.Steps)

@@ -176,7 +176,7 @@ type EventsQuery struct {
 	Types  []string
 	Limit  int
 	Cursor string // position to go on after
-	Newest bool   // begin with the newest Limit events
+	Newest bool   // the newest first, backwards
 }
 
 func (q EventsQuery) values() url.Values {
@@ -188,7 +188,7 @@ func (q EventsQuery) values() url.Values {
 		v.Set("limit", strconv.Itoa(q.Limit))
 	}
 	if q.Newest {
-		v.Set("newest", "true")
+		v.Set("order", "desc")
 	}
 	return v
 }

@@ -88,7 +88,7 @@ func TestRequests(t *testing.T) {
 		{`GET /v1/queue`, func() error { return second(c.Queue(ctx, "")) }},
 		{`GET /v1/workers?cursor=x`, func() error { return second(c.Workers(ctx, "x")) }},
 		{`GET /v1/workers/atlas`, func() error { return second(c.Worker(ctx, "atlas")) }},
-		{`GET /v1/events?cursor=7&limit=3&newest=true&stream=job-&type=JobFailed%2CJobLost`, func() error {
+		{`GET /v1/events?cursor=7&limit=3&order=desc&stream=job-&type=JobFailed%2CJobLost`, func() error {
 			return second(c.Events(ctx, client.EventsQuery{Stream: "job-", Types: []string{"JobFailed", "JobLost"}, Limit: 3, Cursor: "7", Newest: true}))
 		}},
 		{`GET /readyz`, func() error { return second(c.Ready(ctx)) }},

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -29,12 +30,15 @@ const (
 	MaxEvent = 16 << 20
 )
 
-// Writer writes events to one client. It is not safe for concurrent use.
+// Writer writes events to one client. It is not safe for concurrent use, but for
+// Hurry.
 type Writer struct {
-	w     io.Writer
-	rc    *http.ResponseController
-	limit time.Duration
-	buf   []byte
+	w   io.Writer
+	rc  *http.ResponseController
+	buf []byte
+
+	mu    sync.Mutex
+	limit time.Duration // of one flush; guarded by mu
 }
 
 // NewWriter begins an event stream on w. A flush may take WriteLimit.
@@ -105,8 +109,10 @@ func (w *Writer) Idle() {
 
 // Flush sends what was queued. An error means that the client is gone.
 func (w *Writer) Flush() error {
-	// A writer without deadlines (a test's recorder) still works.
-	if err := w.rc.SetWriteDeadline(time.Now().Add(w.limit)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	w.mu.Lock()
+	err := w.allow()
+	w.mu.Unlock()
+	if err != nil {
 		return err
 	}
 	if len(w.buf) > 0 {
@@ -117,6 +123,25 @@ func (w *Writer) Flush() error {
 		}
 	}
 	return w.rc.Flush()
+}
+
+// Hurry gives the flush that is under way, and all after it, no longer than limit
+// to be accepted; a longer limit than before changes nothing. Safe for concurrent
+// use until the handler returns.
+func (w *Writer) Hurry(limit time.Duration) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.limit = min(w.limit, limit)
+	return w.allow()
+}
+
+// allow sets the deadline of what is written next. w.mu is held.
+func (w *Writer) allow() error {
+	err := w.rc.SetWriteDeadline(time.Now().Add(w.limit))
+	if errors.Is(err, http.ErrNotSupported) { // a test's recorder
+		return nil
+	}
+	return err
 }
 
 // Event is one event as it was read.

@@ -18,7 +18,7 @@ type Problem struct {
 
 // Detail is one fault of a problem.
 type Detail struct {
-	Location string `json:"location,omitempty" doc:"The field, as a path" example:"resources.memory"`
+	Location string `json:"location,omitempty" doc:"Where it stands in the request: body, body.resources.memory, body.jobs[3].env, query.limit, header.Accept or path.id" example:"body.resources.memory"`
 	Message  string `json:"message" doc:"What is wrong with it"`
 	Value    any    `json:"value,omitempty" doc:"What was sent"`
 	Help     string `json:"help,omitempty" doc:"What would do"`

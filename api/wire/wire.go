@@ -107,13 +107,13 @@ type Event struct {
 	Source   string          `json:"source,omitempty" doc:"The part that issued the command"`
 	Request  string          `json:"request_id,omitempty"`
 	Text     string          `json:"text" doc:"The event in words"`
-	Data     json.RawMessage `json:"data"`
+	Data     json.RawMessage `json:"data" doc:"Its fields; what is 0 is left out. Durations are such as 30s (seconds is a number), what is asked for sizes such as 512Mi, labels an object"`
 }
 
-// Events is a page of events in the order of the log.
+// Events is a page of events, in the order of the log or backwards.
 type Events struct {
 	Items []Event `json:"items"`
-	Next  string  `json:"next,omitempty" doc:"Cursor of the next page; absent at the head of the log"`
+	Next  string  `json:"next,omitempty" doc:"Cursor of the next page; absent at the end"`
 }
 
 // Class is a group of waiting jobs with the same needs.

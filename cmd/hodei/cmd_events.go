@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -66,6 +67,10 @@ func (a *app) showEvents(ctx context.Context, cl *client.Client, q eventsQuery, 
 	if len(page.Items) == 0 && !follow {
 		return a.noEvents(ctx, cl)
 	}
+	if q.after == "" {
+		slices.Reverse(page.Items) // the newest, in the order of the log
+		page.Next = ""
+	}
 	if err := a.printEvents(page.Items); err != nil || !follow {
 		return err
 	}
@@ -87,9 +92,9 @@ func (a *app) noEvents(ctx context.Context, cl *client.Client) error {
 	return err
 }
 
-// newest asks for the newest events instead of the first.
+// newest asks for the newest events instead of the first, backwards.
 func newest(v url.Values) url.Values {
-	v.Set("newest", "true")
+	v.Set("order", "desc")
 	return v
 }
 

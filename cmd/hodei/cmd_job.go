@@ -122,7 +122,7 @@ func (a *app) cmdJobGet() *cobra.Command {
 				case a.output == "json":
 					return a.emit(raw)
 				}
-				events, _, err := fetch[wire.Events](c.Context(), a, cl, jobPath(id, "/events"), nil)
+				events, _, err := fetch[wire.Events](c.Context(), a, cl, jobPath(id, "/events"), url.Values{"limit": {"1000"}})
 				if err != nil {
 					return err
 				}

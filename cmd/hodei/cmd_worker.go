@@ -29,7 +29,7 @@ func (a *app) cmdWorkerList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return read(c.Context(), a, cl, "/v1/workers", nil, a.showWorkers)
+			return read(c.Context(), a, cl, "/v1/workers", url.Values{"limit": {"1000"}}, a.showWorkers)
 		},
 	}
 }

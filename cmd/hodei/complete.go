@@ -39,7 +39,7 @@ func (a *app) completeJobs(states string) cobra.CompletionFunc {
 
 func (a *app) completeWorkers(c *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	return a.complete(c.Context(), func(ctx context.Context, cl *client.Client) (found []cobra.Completion) {
-		page, _, err := fetch[wire.Workers](ctx, a, cl, "/v1/workers", nil)
+		page, _, err := fetch[wire.Workers](ctx, a, cl, "/v1/workers", url.Values{"limit": {"1000"}})
 		if err != nil {
 			return nil
 		}
@@ -54,7 +54,9 @@ func (a *app) completeWorkers(c *cobra.Command, _ []string, begun string) ([]cob
 
 func (a *app) completeSecrets(c *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	return a.complete(c.Context(), func(ctx context.Context, cl *client.Client) (found []cobra.Completion) {
-		page, _, err := fetch[wire.Secrets](ctx, a, cl, "/v1/secrets", a.inNamespace())
+		v := a.inNamespace()
+		v.Set("limit", "1000")
+		page, _, err := fetch[wire.Secrets](ctx, a, cl, "/v1/secrets", v)
 		if err != nil {
 			return nil
 		}

@@ -16,6 +16,8 @@ import (
 	"github.com/knadh/koanf/providers/file"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
+
+	"github.com/hodei-jobs/hodei/api"
 )
 
 // serverConfig is what a server is started with: flag, environment (HODEI_DATA,
@@ -38,14 +40,18 @@ type serverConfig struct {
 	LogKeep      string `koanf:"log_keep"`
 	LogKeepBytes string `koanf:"log_keep_bytes"`
 
-	logs logSettings       // the four above, as they were read
+	MaxStreams      int `koanf:"max_streams"`
+	MaxTokenStreams int `koanf:"max_token_streams"`
+
+	logs logSettings       // those of logs, as they were read
 	from map[string]string // by setting: who said so, for errors
 }
 
 // serverSettings are the settings of a configuration file; a flag has - for _,
 // a variable is HODEI_ and capitals.
 var serverSettings = []string{"advertise", "agent_dir", "data", "grpc", "http", "key_file",
-	"log_archive_after", "log_format", "log_keep", "log_keep_bytes", "log_level", "log_store", "tls_cert", "tls_key"}
+	"log_archive_after", "log_format", "log_keep", "log_keep_bytes", "log_level", "log_store",
+	"max_streams", "max_token_streams", "tls_cert", "tls_key"}
 
 // serverFlags registers the flags of dev and server.
 func serverFlags(f *pflag.FlagSet, data, level string) {
@@ -63,6 +69,8 @@ func serverFlags(f *pflag.FlagSet, data, level string) {
 	f.String("log-keep", "0", "`time` for which it is kept after a job's end, such as 90d; 0 is for ever")
 	f.String("log-keep-bytes", "0", "`size` of all that is kept, the oldest goes first; 0 keeps all and warns above 10Gi")
 	f.String("log-level", level, "debug, info, warn or error")
+	f.String("max-streams", strconv.Itoa(api.MaxStreams), "event streams open at once, at most this `number`")
+	f.String("max-token-streams", strconv.Itoa(api.MaxTokenStreams), "event streams of one token, at most this `number`")
 	f.String("log-format", "text", "text or json, on standard error")
 }
 
@@ -80,6 +88,11 @@ func loadServerConfig(flags *pflag.FlagSet) (*serverConfig, error) {
 	for _, name := range serverSettings {
 		s := serverSetting(flags.Lookup(strings.ReplaceAll(name, "_", "-")), name, setting{inFile[name], name + " in " + path})
 		values[name], c.from[name] = s.value, s.from
+	}
+	for _, name := range []string{"max_streams", "max_token_streams"} {
+		if n, err := strconv.Atoi(fmt.Sprint(values[name])); err != nil || n < 1 {
+			return nil, usage("%s is %q; it must be a number from 1", c.from[name], values[name])
+		}
 	}
 	k := koanf.New(".")
 	if err := k.Load(confmap.Provider(values, ""), nil); err != nil {

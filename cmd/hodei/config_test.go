@@ -43,7 +43,8 @@ func loadWith(t *testing.T, file string, variables map[string]string, flags ...s
 
 func TestServerConfig(t *testing.T) {
 	type vars = map[string]string
-	defaults := serverConfig{Data: "/default", KeyFile: "/default.key", HTTP: "127.0.0.1:8080", GRPC: "127.0.0.1:9090", LogLevel: "info", LogForm: "text", LogAfter: "1m", LogKeep: "0", LogKeepBytes: "0"}
+	defaults := serverConfig{Data: "/default", KeyFile: "/default.key", HTTP: "127.0.0.1:8080", GRPC: "127.0.0.1:9090", LogLevel: "info", LogForm: "text",
+		LogAfter: "1m", LogKeep: "0", LogKeepBytes: "0", MaxStreams: 10_000, MaxTokenStreams: 1000}
 	with := func(change func(*serverConfig)) serverConfig {
 		c := defaults
 		change(&c)
@@ -59,6 +60,8 @@ func TestServerConfig(t *testing.T) {
 		{"nothing said", "", nil, nil, defaults},
 		{"the file over the default", "http: 127.0.0.1:1\nlog_format: json\n", nil, nil,
 			with(func(c *serverConfig) { c.HTTP, c.LogForm = "127.0.0.1:1", "json" })},
+		{"limits", "max_streams: 50\n", nil, []string{"--max-token-streams", "5"},
+			with(func(c *serverConfig) { c.MaxStreams, c.MaxTokenStreams = 50, 5 })},
 		{"the environment over the file", "http: 127.0.0.1:1\ngrpc: 127.0.0.1:2\n", vars{"HODEI_HTTP": "127.0.0.1:3"}, nil,
 			with(func(c *serverConfig) { c.HTTP, c.GRPC = "127.0.0.1:3", "127.0.0.1:2" })},
 		{"the flag over all", "http: 127.0.0.1:1\n", vars{"HODEI_HTTP": "127.0.0.1:3"}, []string{"--http", "127.0.0.1:4"},
@@ -127,6 +130,8 @@ func TestWrongServerConfig(t *testing.T) {
 		{"an address without a port", "http: localhost\n", nil, nil, `http in FILE is "localhost"; it must be HOST:PORT, such as 127.0.0.1:8080`},
 		{"a port that is none", "", nil, []string{"--grpc", "127.0.0.1:http"}, `--grpc is "127.0.0.1:http"; it must be HOST:PORT`},
 		{"a port that is too large", "", nil, []string{"--grpc", "127.0.0.1:65536"}, `--grpc is "127.0.0.1:65536"; it must be HOST:PORT`},
+		{"a limit that is none", "max_streams: many\n", nil, nil, `max_streams in FILE is "many"; it must be a number from 1`},
+		{"a limit of nothing", "", nil, []string{"--max-token-streams", "0"}, `--max-token-streams is "0"; it must be a number from 1`},
 		{"no data folder", "", nil, []string{"--data", ""}, "--data is empty"},
 		{"workers without TLS", "", nil, []string{"--advertise", "grpc://x:1"}, `--advertise is "grpc://x:1"; it must be grpcs://HOST:PORT`},
 		{"workers without a port", "", nil, []string{"--advertise", "grpcs://x"}, `--advertise is "grpcs://x"; it must be grpcs://HOST:PORT`},

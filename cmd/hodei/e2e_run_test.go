@@ -300,7 +300,7 @@ func wrongInput(t *testing.T, c *cluster) {
 			t.Errorf("%s: %v, want status %d", name, err, row.status)
 			continue
 		}
-		if row.location != "" && (len(p.Errors) == 0 || !strings.HasPrefix(p.Errors[0].Location, row.location)) {
+		if row.location != "" && (len(p.Errors) == 0 || !strings.HasPrefix(p.Errors[0].Location, "body."+row.location)) {
 			t.Errorf("%s: does not name %s: %+v", name, row.location, p)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/hodei-jobs/hodei/aggregates/fault"
 	"github.com/hodei-jobs/hodei/api/client"
 	"github.com/hodei-jobs/hodei/api/wire"
 	"github.com/hodei-jobs/hodei/cmd/hodei/term"
@@ -187,11 +188,16 @@ func from(source string) string {
 	return " (from " + source + ")"
 }
 
+// inBody is a place without saying that it is in the body, which people don't see.
+func inBody(location string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(location, "body"), ".")
+}
+
 func (a *app) explainProblem(p *wire.Problem) *exitError {
 	e := &exitError{code: exitBug, err: p, help: p.Help}
 	if len(p.Errors) > 1 {
 		for _, d := range p.Errors {
-			e.more = append(e.more, strings.TrimPrefix(d.Location+": "+d.Message, ": "))
+			e.more = append(e.more, fault.Field{Location: inBody(d.Location), Message: d.Message}.String())
 		}
 	}
 	a.inFlags(e, p)

@@ -76,9 +76,10 @@ func TestReport(t *testing.T) {
 		{"a server that says nothing", &client.UnreachableError{URL: "http://127.0.0.1:1", Cause: &url.Error{Op: "Get", Err: context.DeadlineExceeded}}, exitUnreachable,
 			"error: cannot reach the server at http://127.0.0.1:1: it did not answer in time\n  help: start one: hodei dev    name another: --server URL\n"},
 		{"several errors of one stop", errors.Join(errors.New("the log has stopped"), errors.New("its disk is full")), exitBug, "error: the log has stopped\n  its disk is full\n"},
-		{"several mistakes", &wire.Problem{Status: http.StatusUnprocessableEntity, Detail: "cannot accept this spec", Errors: []wire.Detail{{Location: "a", Message: "is wrong"}, {Location: "b", Message: "is too"}}}, exitUsage, `error: cannot accept this spec
+		{"several mistakes", &wire.Problem{Status: http.StatusUnprocessableEntity, Detail: "cannot accept this spec", Errors: []wire.Detail{{Location: "body.a", Message: "is wrong"}, {Location: "query.b", Message: "is too"}, {Location: "body", Message: "nor is the rest right"}}}, exitUsage, `error: cannot accept this spec
   a: is wrong
-  b: is too
+  query.b: is too
+  nor is the rest right
 `},
 		{"a state that refuses", &wire.Problem{Status: http.StatusConflict, Detail: "cannot cancel job"}, exitRefused, "error: cannot cancel job\n"},
 		{"a busy server", &wire.Problem{Status: http.StatusTooManyRequests, Detail: "busy"}, exitUnreachable, "error: busy\n"},

@@ -202,8 +202,11 @@ func (f *fake) listJobs(w http.ResponseWriter, r *http.Request) {
 func (f *fake) listEvents(w http.ResponseWriter, r *http.Request) {
 	q, page := r.URL.Query(), fakeEvents()
 	page.Items = slices.DeleteFunc(page.Items, func(e wire.Event) bool { return !strings.HasPrefix(e.Stream, q.Get("stream")) })
+	if q.Get("order") == "desc" {
+		slices.Reverse(page.Items)
+	}
 	if q.Get("limit") == "1" {
-		page.Items = page.Items[len(page.Items)-1:]
+		page.Items = page.Items[:1]
 	}
 	if cursor := q.Get("cursor"); strings.HasPrefix(cursor, "x") {
 		p := wire.NewProblem(422, "invalid", "query.cursor: it is not a position such as 1234")

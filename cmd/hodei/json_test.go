@@ -32,7 +32,7 @@ func TestJSONIsTheBodyOfTheAPI(t *testing.T) {
 		{"worker get atlas", "/v1/workers/atlas"},
 		{"queue", "/v1/queue"},
 		{"secret list", "/v1/secrets"},
-		{"events", "/v1/events"},
+		{"events", "/v1/events?order=desc"},
 	} {
 		var out strings.Builder
 		a := &app{stdout: &out, stderr: io.Discard}

@@ -25,6 +25,9 @@ Every event that can stand in the log, what it says and which command raises it.
 written; its instant is its record's time, so fields hold durations only. Fields that are absent are zero, unless marked
 optional: then absent means not known.
 
+The HTTP API shows them in the notation of jobs: time_limit_ns is time_limit, such as 30m; took_ns is seconds, a number;
+what is asked for is 500m of a CPU and 512Mi; usage is that of a job; pairs are an object. What is sealed is left out.
+
 `
 
 // isEvent tells events from parts of events: their comment begins with their
