@@ -86,7 +86,7 @@ func (a *Agent) session(work context.Context) (live bool, err error) {
 	}
 	a.setOrphaned(false)
 	defer a.setOrphaned(true)
-	defer a.outbox.SetWindow(0, 0)
+	defer a.outbox.SetWindow(0, 0, 0)
 	a.config.Logger.Info("connected", "server", a.address, "worker", welcome.GetWorkerId(), "epoch", welcome.GetEpoch())
 	return true, s.live(ctx, cancel)
 }
@@ -209,7 +209,7 @@ func (s *session) begin(w *agentprotov1.Welcome) error {
 	s.suspect, s.heartbeat = time.Duration(w.GetSuspectNs()), time.Duration(w.GetHeartbeatNs())
 	s.silence.Reset(s.suspect)
 	a.judgeAll(w.GetVerdicts())
-	a.outbox.SetWindow(w.GetWindowAttemptBytes(), w.GetWindowSessionBytes())
+	a.outbox.SetWindow(w.GetWindowAttemptBytes(), w.GetWindowSessionBytes(), w.GetWindowPieceBytes())
 	return nil
 }
 
