@@ -165,7 +165,7 @@ func (s *session) prove(challenge *agentprotov1.Challenge) error {
 
 func unexpected(m *agentprotov1.ServerMessage, wanted string) error {
 	if r := m.GetRefuse(); r != nil {
-		return &refusal{code: r.GetCode(), reason: r.GetReason(), final: r.GetFinal(), after: time.Duration(r.GetRetryAfterNs())}
+		return &refusal{code: r.GetCode(), reason: r.GetReason(), final: r.GetFinal(), after: min(maxPause, max(0, time.Duration(r.GetRetryAfterNs())))}
 	}
 	return fmt.Errorf("the server sent %T where a %s was due", m.GetBody(), wanted)
 }
@@ -201,11 +201,12 @@ func (s *session) begin(w *agentprotov1.Welcome) error {
 	if err := a.state.Keep(credential.Identity{WorkerID: w.GetWorkerId(), Pin: a.pin.String()}); err != nil {
 		return err
 	}
+	a.mu.Lock()
 	if after := time.Duration(w.GetOrphanAfterNs()); after > 0 {
-		a.mu.Lock()
 		a.orphanAfter = after
-		a.mu.Unlock()
 	}
+	a.tolerance = max(0, time.Duration(w.GetToleranceNs()))
+	a.mu.Unlock()
 	s.suspect, s.heartbeat = time.Duration(w.GetSuspectNs()), time.Duration(w.GetHeartbeatNs())
 	s.silence.Reset(s.suspect)
 	a.judgeAll(w.GetVerdicts())

@@ -48,6 +48,7 @@ type session struct {
 	worker   id.ID
 	instance [maxInstance]byte
 	epoch    uint64
+	release  func()    // gives back the connection's place among those with a session
 	requests [8]byte   // first half of the request ids of what this session causes
 	waiting  []*charge // what the agent had accepted when it came, and may not run yet
 
