@@ -221,11 +221,7 @@ func TestASilentServerIsGivenUp(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	refuse := func(s *serverSession, r *agentprotov1.Refuse) {
-		s.hello = s.receive().GetHello()
-		s.send(&agentprotov1.ServerMessage{Body: &agentprotov1.ServerMessage_Refuse{Refuse: r}})
-		s.end <- nil
-	}
+	refuse := (*serverSession).refuse
 	t.Run("one for good ends the agent", func(t *testing.T) {
 		d := newDouble(t)
 		a := startAgent(t, d)

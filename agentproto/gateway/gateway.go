@@ -46,6 +46,7 @@ const (
 	defaultSuspect   = 12 * time.Second
 	defaultHandshake = 10 * time.Second
 	defaultAnswer    = time.Minute
+	defaultRenew     = time.Hour
 
 	farewellLimit = time.Second      // for the last message of a session
 	commandLimit  = 30 * time.Second // for one command; it is tried again
@@ -75,6 +76,7 @@ type Config struct {
 	Suspect   time.Duration    // silence after which a session ends; 0 is 12 s
 	Handshake time.Duration    // from a call to its Welcome; 0 is 10 s
 	Answer    time.Duration    // from an assignment to its answer; 0 is 1 minute
+	Renew     time.Duration    // after which agents are to open their next session; 0 is 1 h, negative is never
 }
 
 // Gateway implements WorkerServiceServer.
@@ -112,6 +114,9 @@ func New(c Config) *Gateway {
 	}
 	if c.Answer <= 0 {
 		c.Answer = defaultAnswer
+	}
+	if c.Renew == 0 {
+		c.Renew = defaultRenew
 	}
 	g := &Gateway{config: c, logger: c.Logger, room: door.NewRoom(c.Strangers, c.Fair),
 		admitKnown: newAdmission(c.AdmitRate, defaultAdmitBurst), admitOthers: newAdmission(c.AdmitRate, defaultAdmitBurst)}

@@ -43,6 +43,7 @@ type Options struct {
 	Answer    time.Duration // from an assignment to its answer; that of the gateway
 	Strangers int           // handshakes and connections of strangers; those of package door
 	Fair      time.Duration // that a stranger has; that of package door
+	Renew     time.Duration // after which agents open their next session; that of the gateway
 	LogFiles  wal.Files     // what job logs do to their disk; the disk
 	Logger    *slog.Logger  // nil discards
 }
@@ -109,7 +110,7 @@ func (s *Server) open(t testing.TB) {
 	s.Telemetry = telemetry.New()
 	s.Gateway = gateway.New(gateway.Config{
 		Commands: s.Commands, Runner: s.Runner, Store: s.Store, JobLog: s.JobLog, Telemetry: s.Telemetry,
-		Authority: s.Authority, Logger: s.Logger, AdmitRate: s.AdmitRate, Strangers: s.Strangers, Fair: s.Fair,
+		Authority: s.Authority, Logger: s.Logger, AdmitRate: s.AdmitRate, Strangers: s.Strangers, Fair: s.Fair, Renew: s.Renew,
 		Suspect: s.Suspect, Handshake: s.Handshake, Answer: s.Answer,
 	})
 }
