@@ -101,7 +101,8 @@ type Agent struct {
 	attempts    []*attempt.Attempt // in the order they came
 	draining    bool               // takes no more
 	orphanAfter time.Duration
-	orphaned    *time.Timer // runs while there is no session
+	tolerance   time.Duration // the last server's: silence after which it may give jobs up; 0 is not known yet
+	orphaned    *time.Timer   // runs while there is no session
 
 	work    context.Context // of Run: ends when the agent does
 	running sync.WaitGroup  // attempts
@@ -248,6 +249,7 @@ func (a *Agent) connect(work context.Context) error {
 		case errors.As(err, &refused):
 			pause += refused.after
 		}
+		pause = min(pause, a.longestPause())
 		log.warn(a.config.Logger, "no session with the server", err, "server", a.address, "again_in", pause.Round(time.Millisecond))
 		a.sleep(work, pause)
 	}

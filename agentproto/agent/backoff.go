@@ -10,6 +10,7 @@ import (
 const (
 	firstBackoff = 250 * time.Millisecond
 	maxBackoff   = 4 * time.Second
+	maxPause     = time.Minute // between two tries, whatever a server asks for
 	repeatEvery  = time.Minute
 )
 
@@ -21,6 +22,17 @@ type backoff struct{ bound time.Duration }
 func (b *backoff) next() time.Duration {
 	b.bound = min(max(firstBackoff, 2*b.bound), maxBackoff)
 	return rand.N(b.bound)
+}
+
+// longestPause is how long this agent stays away at most, whatever a server asks
+// for: with jobs well below the silence after which they are given up.
+func (a *Agent) longestPause() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.attempts) > 0 && a.tolerance > 0 {
+		return min(maxPause, a.tolerance/2)
+	}
+	return maxPause
 }
 
 // quiet logs a warning again only when it has changed, or after a while.

@@ -214,6 +214,12 @@ func (s *serverSession) challenge() {
 func (s *serverSession) welcome(change ...func(*agentprotov1.Welcome)) *serverSession {
 	s.t.Helper()
 	s.challenge()
+	return s.answer(change...)
+}
+
+// answer is Welcome.
+func (s *serverSession) answer(change ...func(*agentprotov1.Welcome)) *serverSession {
+	s.t.Helper()
 	w := &agentprotov1.Welcome{
 		Protocol: 1, WorkerId: "w1w1w1w1", Epoch: 1,
 		WindowAttemptBytes: 1 << 20, WindowSessionBytes: 4 << 20,

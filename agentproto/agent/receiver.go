@@ -15,7 +15,7 @@ func (s *session) receive(ctx context.Context) error {
 		if err != nil {
 			return because(ctx, err)
 		}
-		if err := s.handle(m); err != nil {
+		if err := s.inTurn(func() error { return s.handle(m) }); err != nil {
 			return err
 		}
 	}

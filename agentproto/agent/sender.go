@@ -19,18 +19,20 @@ import (
 func (s *session) send(ctx context.Context) error {
 	beats := time.NewTicker(s.heartbeat)
 	defer beats.Stop()
-	if err := s.beat(); err != nil {
+	beat := func() error { return s.inTurn(s.beat) }
+	if err := beat(); err != nil {
 		return err
 	}
 	for {
 		select {
 		case <-beats.C:
-			if err := s.beat(); err != nil {
+			if err := beat(); err != nil {
 				return err
 			}
 		default:
 		}
-		sent, err := s.round()
+		var sent bool
+		err := s.inTurn(func() (err error) { sent, err = s.round(); return err })
 		if err != nil {
 			return err
 		}
@@ -45,7 +47,7 @@ func (s *session) send(ctx context.Context) error {
 		case <-s.agent.changed:
 		case <-s.agent.outbox.Wake():
 		case <-beats.C:
-			if err := s.beat(); err != nil {
+			if err := beat(); err != nil {
 				return err
 			}
 		case <-ctx.Done():

@@ -41,6 +41,9 @@ func (r *refusal) Error() string { return fmt.Sprintf("refused: %s (%s)", r.reas
 // session is one stream to the server, from dialling to its end.
 type session struct {
 	agent  *Agent
+	ctx    context.Context // ends with the session; its cause says why
+	cancel context.CancelCauseFunc
+	conn   *grpc.ClientConn
 	stream grpc.BidiStreamingClient[agentprotov1.AgentMessage, agentprotov1.ServerMessage]
 
 	// silence ends the session when nothing was received for suspect. It runs
@@ -49,6 +52,12 @@ type session struct {
 	suspect time.Duration
 
 	heartbeat time.Duration
+	renewal   time.Duration // after which the next session is opened; 0 is never
+
+	// turn is held while something is sent or what was received is done, and while
+	// the next session says Hello: nothing changes meanwhile.
+	turn sync.Mutex
+	over bool // the next session has begun; guarded by turn
 
 	// Owned by whoever sends: first the handshake, then the sender.
 	requests uint64
@@ -64,31 +73,59 @@ type told struct {
 	result  bool
 }
 
-// session dials and holds one session until it breaks. live says whether it got
-// as far as Welcome.
+// session dials and holds a session, and those that follow it as planned, until
+// one breaks. live says whether it got as far as Welcome.
 func (a *Agent) session(work context.Context) (live bool, err error) {
-	ctx, cancel := context.WithCancelCause(work)
-	defer cancel(nil)
-	s := &session{agent: a, suspect: a.config.FirstSuspect, told: map[*attempt.Attempt]*told{}}
-	s.silence = time.AfterFunc(s.suspect, func() { cancel(errSilent) })
-	defer s.silence.Stop()
-	conn, err := link.Dial(a.address, a.pin)
+	s, err := a.dial(work)
 	if err != nil {
 		return false, err
 	}
-	defer conn.Close()
-	welcome, err := s.handshake(ctx, conn)
-	if err != nil {
-		return false, because(ctx, err)
-	}
-	if err := s.begin(welcome); err != nil {
+	if err := s.open(); err != nil {
+		s.close()
 		return false, err
 	}
 	a.setOrphaned(false)
 	defer a.setOrphaned(true)
-	defer a.outbox.SetWindow(0, 0)
-	a.config.Logger.Info("connected", "server", a.address, "worker", welcome.GetWorkerId(), "epoch", welcome.GetEpoch())
-	return true, s.live(ctx, cancel)
+	defer a.outbox.SetWindow(0, 0, 0)
+	for {
+		next, err := s.live(work)
+		s.close()
+		if next == nil {
+			return true, err
+		}
+		s = next
+	}
+}
+
+// dial prepares a session. Its silence counts from here on.
+func (a *Agent) dial(work context.Context) (*session, error) {
+	s := &session{agent: a, suspect: a.config.FirstSuspect, told: map[*attempt.Attempt]*told{}}
+	var err error
+	if s.conn, err = link.Dial(a.address, a.pin); err != nil {
+		return nil, err
+	}
+	s.ctx, s.cancel = context.WithCancelCause(work)
+	s.silence = time.AfterFunc(s.suspect, func() { s.cancel(errSilent) })
+	return s, nil
+}
+
+// open says Hello and takes up what Welcome says.
+func (s *session) open() error {
+	welcome, err := s.handshake(s.ctx, s.conn)
+	if err != nil {
+		return because(s.ctx, err)
+	}
+	if err := s.begin(welcome); err != nil {
+		return err
+	}
+	s.agent.config.Logger.Info("connected", "server", s.agent.address, "worker", welcome.GetWorkerId(), "epoch", welcome.GetEpoch())
+	return nil
+}
+
+func (s *session) close() {
+	s.cancel(nil)
+	s.silence.Stop()
+	_ = s.conn.Close()
 }
 
 // because prefers the reason a context was ended for to what that broke.
@@ -102,17 +139,18 @@ func because(ctx context.Context, err error) error {
 	return err
 }
 
-// live runs sender and receiver until one of them ends.
-func (s *session) live(ctx context.Context, cancel context.CancelCauseFunc) error {
-	received := make(chan struct{})
+// live runs sender and receiver until one of them ends, or the next session has
+// begun, which it returns.
+func (s *session) live(work context.Context) (next *session, err error) {
+	received, renewed := make(chan struct{}), make(chan *session, 1)
 	go func() {
 		defer close(received)
-		cancel(s.receive(ctx))
+		s.cancel(s.receive(s.ctx))
 	}()
-	err := s.send(ctx)
-	cancel(err)
+	go func() { renewed <- s.renew(work) }()
+	s.cancel(s.send(s.ctx))
 	<-received
-	return because(ctx, context.Cause(ctx))
+	return <-renewed, because(s.ctx, context.Cause(s.ctx))
 }
 
 // handshake registers the agent, or proves that it is the worker it was.
@@ -165,7 +203,7 @@ func (s *session) prove(challenge *agentprotov1.Challenge) error {
 
 func unexpected(m *agentprotov1.ServerMessage, wanted string) error {
 	if r := m.GetRefuse(); r != nil {
-		return &refusal{code: r.GetCode(), reason: r.GetReason(), final: r.GetFinal(), after: time.Duration(r.GetRetryAfterNs())}
+		return &refusal{code: r.GetCode(), reason: r.GetReason(), final: r.GetFinal(), after: min(maxPause, max(0, time.Duration(r.GetRetryAfterNs())))}
 	}
 	return fmt.Errorf("the server sent %T where a %s was due", m.GetBody(), wanted)
 }
@@ -201,15 +239,17 @@ func (s *session) begin(w *agentprotov1.Welcome) error {
 	if err := a.state.Keep(credential.Identity{WorkerID: w.GetWorkerId(), Pin: a.pin.String()}); err != nil {
 		return err
 	}
+	a.mu.Lock()
 	if after := time.Duration(w.GetOrphanAfterNs()); after > 0 {
-		a.mu.Lock()
 		a.orphanAfter = after
-		a.mu.Unlock()
 	}
+	a.tolerance = max(0, time.Duration(w.GetToleranceNs()))
+	a.mu.Unlock()
 	s.suspect, s.heartbeat = time.Duration(w.GetSuspectNs()), time.Duration(w.GetHeartbeatNs())
+	s.renewal = time.Duration(w.GetRenewAfterNs())
 	s.silence.Reset(s.suspect)
 	a.judgeAll(w.GetVerdicts())
-	a.outbox.SetWindow(w.GetWindowAttemptBytes(), w.GetWindowSessionBytes())
+	a.outbox.SetWindow(w.GetWindowAttemptBytes(), w.GetWindowSessionBytes(), w.GetWindowPieceBytes())
 	return nil
 }
 

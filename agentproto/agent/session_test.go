@@ -221,11 +221,7 @@ func TestASilentServerIsGivenUp(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	refuse := func(s *serverSession, r *agentprotov1.Refuse) {
-		s.hello = s.receive().GetHello()
-		s.send(&agentprotov1.ServerMessage{Body: &agentprotov1.ServerMessage_Refuse{Refuse: r}})
-		s.end <- nil
-	}
+	refuse := (*serverSession).refuse
 	t.Run("one for good ends the agent", func(t *testing.T) {
 		d := newDouble(t)
 		a := startAgent(t, d)
@@ -245,6 +241,18 @@ func TestRefusals(t *testing.T) {
 		if waited := time.Since(begin); waited < after {
 			t.Errorf("came back after %s", waited)
 		}
+	})
+	t.Run("one that would cost the agent its jobs is not", func(t *testing.T) {
+		d := newDouble(t)
+		startAgent(t, d)
+		s := d.next().welcome(func(w *agentprotov1.Welcome) { w.ToleranceNs = int64(time.Second) })
+		s.assign("j1", nil, "sleep 1000")
+		s.accepted()
+		s.end <- nil
+		for _, silly := range []time.Duration{time.Hour, -time.Hour, 1<<63 - 1} {
+			refuse(d.next(), &agentprotov1.Refuse{Code: "busy", RetryAfterNs: int64(silly)})
+		}
+		d.next().welcome()
 	})
 	t.Run("a worker that is unknown registers anew with its token", func(t *testing.T) {
 		d := newDouble(t)

@@ -9,7 +9,7 @@ import (
 // strangers knock: time enough for the largest herd to come back in order.
 const longestWait = time.Minute
 
-// admission lets a bounded number of handshakes a second begin, and tells the
+// admission lets a bounded number of handshakes a second go on, and tells the
 // others when to come back, spread at the same rate: a thousand agents that
 // lost their server at once return over some seconds.
 type admission struct {

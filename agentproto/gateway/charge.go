@@ -7,6 +7,7 @@ import (
 	"time"
 
 	pb "github.com/hodei-jobs/hodei/agentproto/v1"
+	"github.com/hodei-jobs/hodei/agentproto/window"
 	"github.com/hodei-jobs/hodei/aggregates/fault"
 	"github.com/hodei-jobs/hodei/aggregates/spec"
 	"github.com/hodei-jobs/hodei/projections/joblog"
@@ -48,6 +49,7 @@ type charge struct {
 
 	sent      uint64 // offset after the last byte received
 	durable   uint64
+	flight    window.Flight // pieces of [durable, sent)
 	ackQueued bool
 }
 
@@ -180,6 +182,7 @@ func (s *session) takeLog(ctx context.Context, c *charge) (have uint64, err erro
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.land(c)
 	c.sent, c.durable = have, have
 	return have, nil
 }
@@ -194,6 +197,7 @@ func (s *session) rise(c *charge, durable uint64) {
 	if held := min(durable, c.sent); held > c.durable {
 		s.unacked -= held - c.durable
 	}
+	s.pieces -= c.flight.Acknowledge(durable)
 	c.durable = durable
 	if !c.ackQueued {
 		c.ackQueued = true
@@ -209,10 +213,16 @@ func (s *session) settle(c *charge) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.settled = true
+	s.land(c)
+}
+
+// land takes what is under way of an attempt off the session's count; mu is held.
+func (s *session) land(c *charge) {
 	if c.sent > c.durable {
 		s.unacked -= c.sent - c.durable
 		c.sent = c.durable
 	}
+	s.pieces -= c.flight.Clear()
 }
 
 // forget drops an attempt as if this session had never known it, and has owe look

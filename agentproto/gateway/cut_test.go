@@ -198,8 +198,8 @@ func converse(t *testing.T, r *running, out *outbox.Outbox, box *outbox.Box, sus
 	if !v.Keep || box.Resume(v.Have) != nil {
 		t.Fatalf("the verdict is %v", v)
 	}
-	out.SetWindow(s.Welcome.WindowAttemptBytes, s.Welcome.WindowSessionBytes)
-	defer out.SetWindow(0, 0)
+	out.SetWindow(s.Welcome.WindowAttemptBytes, s.Welcome.WindowSessionBytes, s.Welcome.WindowPieceBytes)
+	defer out.SetWindow(0, 0, 0)
 	inbox, failed := make(chan *pb.ServerMessage), make(chan error, 1)
 	over := make(chan struct{})
 	defer close(over)

@@ -29,6 +29,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/hodei-jobs/hodei/agentproto/gateway/authority"
+	"github.com/hodei-jobs/hodei/agentproto/gateway/door"
 	pb "github.com/hodei-jobs/hodei/agentproto/v1"
 	"github.com/hodei-jobs/hodei/aggregates/worker"
 	"github.com/hodei-jobs/hodei/commands"
@@ -45,6 +46,7 @@ const (
 	defaultSuspect   = 12 * time.Second
 	defaultHandshake = 10 * time.Second
 	defaultAnswer    = time.Minute
+	defaultRenew     = time.Hour
 
 	farewellLimit = time.Second      // for the last message of a session
 	commandLimit  = 30 * time.Second // for one command; it is tried again
@@ -68,21 +70,26 @@ type Config struct {
 
 	Clock     func() time.Time // the log's time, by which leases count; nil is time.Now
 	Logger    *slog.Logger     // nil is slog.Default
-	AdmitRate int              // handshakes let in a second; 0 is 200
+	AdmitRate int              // handshakes let in a second, of workers that are known and of others each; 0 is 200
+	Strangers int              // handshakes under way of whom nothing is proved; 0 is that of package door
+	Fair      time.Duration    // that one of them has though others wait; 0 is that of package door
 	Suspect   time.Duration    // silence after which a session ends; 0 is 12 s
 	Handshake time.Duration    // from a call to its Welcome; 0 is 10 s
 	Answer    time.Duration    // from an assignment to its answer; 0 is 1 minute
+	Renew     time.Duration    // after which agents are to open their next session; 0 is 1 h, negative is never
 }
 
 // Gateway implements WorkerServiceServer.
 type Gateway struct {
 	pb.UnimplementedWorkerServiceServer
 
-	config   Config
-	logger   *slog.Logger
-	admit    *admission
-	sessions sessions
-	running  sync.WaitGroup // sessions and their goroutines
+	config      Config
+	logger      *slog.Logger
+	room        *door.Room
+	admitKnown  *admission // workers that have proved their key
+	admitOthers *admission
+	sessions    sessions
+	running     sync.WaitGroup // sessions and their goroutines
 
 	context context.Context // of all sessions
 	stop    context.CancelCauseFunc
@@ -108,7 +115,11 @@ func New(c Config) *Gateway {
 	if c.Answer <= 0 {
 		c.Answer = defaultAnswer
 	}
-	g := &Gateway{config: c, logger: c.Logger, admit: newAdmission(c.AdmitRate, defaultAdmitBurst)}
+	if c.Renew == 0 {
+		c.Renew = defaultRenew
+	}
+	g := &Gateway{config: c, logger: c.Logger, room: door.NewRoom(c.Strangers, c.Fair),
+		admitKnown: newAdmission(c.AdmitRate, defaultAdmitBurst), admitOthers: newAdmission(c.AdmitRate, defaultAdmitBurst)}
 	g.context, g.stop = context.WithCancelCause(context.Background())
 	return g
 }
@@ -168,13 +179,19 @@ func (g *Gateway) Connect(stream pb.WorkerService_ConnectServer) error {
 	err = again(err)
 	var refused *refusal
 	switch {
+	case errors.As(err, &refused) && refused.Code == codeBusy:
+		return refused.tell(stream)
 	case errors.As(err, &refused):
 		g.logger.Info("agent refused", "code", refused.Code, "reason", refused.Reason)
 		return refused.tell(stream)
+	case errors.Is(err, errUnfinished):
+		g.logger.Debug("agent not let in", "error", err) // anybody can cause any number of these
+		return status.Error(codes.Unavailable, "the handshake did not succeed")
 	case err != nil:
 		g.logger.Warn("agent not let in", "error", err) // which it is not told: it may be anybody
 		return status.Error(codes.Unavailable, "the handshake did not succeed")
 	}
+	defer s.release()
 	return s.run()
 }
 

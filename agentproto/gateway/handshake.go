@@ -1,28 +1,19 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
-	"google.golang.org/grpc/metadata"
-
-	"github.com/hodei-jobs/hodei/agentproto/gateway/authority"
+	"github.com/hodei-jobs/hodei/agentproto/gateway/door"
 	pb "github.com/hodei-jobs/hodei/agentproto/v1"
-	"github.com/hodei-jobs/hodei/aggregates/event"
-	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
 	"github.com/hodei-jobs/hodei/aggregates/fault"
 	"github.com/hodei-jobs/hodei/aggregates/id"
-	"github.com/hodei-jobs/hodei/aggregates/resource"
 	"github.com/hodei-jobs/hodei/aggregates/worker"
-	"github.com/hodei-jobs/hodei/eventstore"
-	"github.com/hodei-jobs/hodei/projections/workers"
 )
 
 const (
@@ -33,14 +24,8 @@ const (
 	// its key can pass as a proof.
 	proofPrefix = "hodei.worker.v1 proof\x00"
 
-	registeredWithin = 16 // events of a worker's stream, of which one is WorkerRegistered
-
-	busyAgain  = time.Second // when to come back while the server is starting
-	bearer     = "bearer "
-	authHeader = "authorization"
+	busyAgain = time.Second // when to come back while the server is starting, or has no place
 )
-
-var typeRegistered = event.TypeOf(&eventv1.WorkerRegistered{})
 
 // Codes of Refuse.
 const (
@@ -75,27 +60,41 @@ func refuse(code, format string, args ...any) *refusal {
 	return &refusal{Code: code, Reason: fmt.Sprintf(format, args...), Final: true}
 }
 
-// applicant is who says Hello.
-type applicant struct {
-	hello  *pb.Hello
-	key    ed25519.PublicKey
-	known  *workers.Worker   // it was registered before; else
-	claims *authority.Claims // its token says so
-
-	facts   *eventv1.WorkerFacts
-	granted resource.Labels // by its token
-}
+// errUnfinished is why a handshake ended of somebody who did not go on with it.
+var errUnfinished = errors.New("the agent did not complete the handshake")
 
 // handshake is Hello, Challenge, Proof, Welcome. It returns a session that is the
-// worker's only one, or a *refusal, or why the stream failed.
+// worker's only one, or a *refusal, or why the stream failed. A session's
+// connection is kept until its release.
 func (g *Gateway) handshake(stream pb.WorkerService_ConnectServer) (*session, error) {
 	ctx, cancel := context.WithTimeout(stream.Context(), g.config.Handshake)
 	defer cancel()
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	release := context.AfterFunc(g.context, cancel)
 	defer release()
-	if again, ok := g.admit.try(g.config.Clock()); !ok {
-		return nil, &refusal{Code: codeBusy, Reason: "many agents connect at once", Again: again}
+	a, err := g.meet(ctx, stream, end)
+	if err != nil {
+		return nil, err
 	}
+	keep := door.Keep(stream.Context())
+	s, err := g.seat(ctx, stream, a)
+	if err != nil {
+		keep()
+		return nil, err
+	}
+	s.release = keep
+	return s, nil
+}
+
+// meet finds out who says Hello, and has it prove that. Until then it holds one of
+// a bounded number of places, and end lets it go.
+func (g *Gateway) meet(ctx context.Context, stream pb.WorkerService_ConnectServer, end func(error)) (*applicant, error) {
+	place, ok := g.room.Enter(end)
+	if !ok {
+		return nil, busy(busyAgain)
+	}
+	defer place.Leave()
 	m, err := receive(ctx, stream)
 	if err != nil {
 		return nil, err
@@ -104,8 +103,20 @@ func (g *Gateway) handshake(stream pb.WorkerService_ConnectServer) (*session, er
 	if err != nil {
 		return nil, err
 	}
-	if err := g.challenge(ctx, stream, a.key); err != nil {
-		return nil, err
+	if a.known != nil {
+		place.Claim(a.known.ID)
+	}
+	return a, g.challenge(ctx, stream, a.key)
+}
+
+// seat makes a session of who has proved its key. Workers that are known have a
+// bucket of their own, which nobody else can empty.
+func (g *Gateway) seat(ctx context.Context, stream pb.WorkerService_ConnectServer, a *applicant) (*session, error) {
+	if a.known != nil {
+		if again, ok := g.admitKnown.try(g.config.Clock()); !ok {
+			// One that is sent away for longer than its tolerance loses its jobs.
+			return nil, busy(min(again, g.config.Runner.World().Settings.ReconnectTolerance/2))
+		}
 	}
 	i, err := g.register(ctx, a)
 	if err != nil {
@@ -122,6 +133,10 @@ func (g *Gateway) handshake(stream pb.WorkerService_ConnectServer) (*session, er
 	return s, nil
 }
 
+func busy(again time.Duration) *refusal {
+	return &refusal{Code: codeBusy, Reason: "many agents connect at once", Again: again}
+}
+
 // receive returns the next message, or ctx's error. The goroutine it starts ends
 // with the stream.
 func receive(ctx context.Context, stream pb.WorkerService_ConnectServer) (*pb.AgentMessage, error) {
@@ -136,123 +151,13 @@ func receive(ctx context.Context, stream pb.WorkerService_ConnectServer) (*pb.Ag
 	}()
 	select {
 	case r := <-got:
+		if r.err != nil {
+			r.err = fmt.Errorf("%w: %w", errUnfinished, r.err)
+		}
 		return r.m, r.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("the agent did not complete the handshake: %w", ctx.Err())
+		return nil, fmt.Errorf("%w: %w", errUnfinished, context.Cause(ctx))
 	}
-}
-
-// token returns the call's bearer, or "".
-func token(ctx context.Context) string {
-	md, _ := metadata.FromIncomingContext(ctx)
-	for _, v := range md.Get(authHeader) {
-		if len(v) > len(bearer) && strings.EqualFold(v[:len(bearer)], bearer) {
-			return v[len(bearer):]
-		}
-	}
-	return ""
-}
-
-// identify finds out who says Hello: a worker that is known, or the bearer of a
-// token. That it has the key is proved later.
-func (g *Gateway) identify(ctx context.Context, h *pb.Hello, token string) (*applicant, error) {
-	if err := checkHello(h); err != nil {
-		return nil, err
-	}
-	a := &applicant{hello: h, key: h.GetPublicKey()}
-	var err error
-	if i, malformed := id.Parse(h.GetWorkerId()); malformed == nil {
-		a.known, err = g.known(i, a.key)
-	} else if h.GetWorkerId() != "" || token == "" {
-		err = refuse(codeUnknown, "it has neither a worker's id nor a token")
-	}
-	if a.known == nil && token != "" {
-		a.claims, err = g.claims(ctx, token)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return a, g.checkFacts(ctx, a)
-}
-
-func checkHello(h *pb.Hello) error {
-	switch {
-	case h == nil:
-		return refuse(codeBadHello, "the first message is not Hello")
-	case h.GetProtocolMin() > protocol || h.GetProtocolMax() < protocol:
-		return refuse(codeVersion, "the agent speaks versions %d to %d of the protocol, the server %d",
-			h.GetProtocolMin(), h.GetProtocolMax(), protocol)
-	case len(h.GetPublicKey()) != ed25519.PublicKeySize:
-		return refuse(codeBadHello, "the public key has %d bytes, not %d", len(h.GetPublicKey()), ed25519.PublicKeySize)
-	case len(h.GetInstance()) != maxInstance:
-		return refuse(codeBadHello, "the instance has %d bytes, not %d", len(h.GetInstance()), maxInstance)
-	case len(h.GetAttempts()) > maxHeld:
-		return refuse(codeBadHello, "it has %d attempts, at most %d may be", len(h.GetAttempts()), maxHeld)
-	}
-	return nil
-}
-
-// known returns the worker with this id if the key is its own.
-func (g *Gateway) known(i id.ID, key ed25519.PublicKey) (*workers.Worker, error) {
-	w, ok := g.config.Runner.World().Workers.Get(i)
-	switch {
-	case !ok || !w.Registered():
-		return nil, refuse(codeUnknown, "there is no worker %s", i)
-	case !bytes.Equal(w.PublicKey, key):
-		return nil, refuse(codeUnknown, "worker %s has another key", i)
-	case w.Status == worker.Terminated:
-		return nil, refuse(codeTerminated, "worker %s has ended", i)
-	}
-	return w, nil
-}
-
-func (g *Gateway) claims(ctx context.Context, token string) (*authority.Claims, error) {
-	claims, err := g.config.Authority.Verify(ctx, token)
-	switch {
-	case errors.Is(err, authority.ErrToken):
-		return nil, refuse(codeBadToken, "%v", err)
-	case err != nil:
-		return nil, err
-	}
-	return &claims, nil
-}
-
-// checkFacts takes what the agent says of itself. Labels that a token gave it
-// stand over its own, also later when it comes without one.
-func (g *Gateway) checkFacts(ctx context.Context, a *applicant) (err error) {
-	if a.known != nil {
-		a.granted, err = g.grantedTo(ctx, a.known.ID)
-	} else {
-		a.granted = resource.FromMap(a.claims.Labels)
-	}
-	if err != nil {
-		return err
-	}
-	if a.facts, err = facts(a.hello.GetFacts(), a.granted); err != nil {
-		return refuse(codeBadHello, "%v", err)
-	}
-	return nil
-}
-
-// grantedTo returns the labels that a worker's token gave it, which stand near
-// the beginning of its stream.
-func (g *Gateway) grantedTo(ctx context.Context, i id.ID) (resource.Labels, error) {
-	stream := eventstore.StreamID(event.WorkerStream(i))
-	records, err := g.config.Store.ReadStream(ctx, nil, stream, 1, registeredWithin, eventstore.Forwards)
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range records {
-		if r.Type != typeRegistered {
-			continue
-		}
-		m, err := event.Decode(r.Type, r.Data)
-		if err != nil {
-			return nil, err
-		}
-		return resource.FromPairs(m.(*eventv1.WorkerRegistered).GetGranted()), nil
-	}
-	return nil, nil
 }
 
 // challenge has the agent prove that it holds the private key.

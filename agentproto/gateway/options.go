@@ -19,10 +19,11 @@ const (
 	bufferRead     = 8 << 10 // an idle connection should be small
 	bufferWrite    = 32 << 10
 	connectionTime = 10 * time.Second // for TLS and HTTP/2 set-up
+	connectionIdle = 30 * time.Second // without a call; then the connection is closed
 )
 
 // ServerOptions returns what the gRPC server that carries the gateway must be
-// made with.
+// made with. Its listener is to be one of package door.
 func ServerOptions(c *tls.Config) []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.Creds(credentials.NewTLS(c)),
@@ -34,6 +35,7 @@ func ServerOptions(c *tls.Config) []grpc.ServerOption {
 		grpc.ReadBufferSize(bufferRead),
 		grpc.WriteBufferSize(bufferWrite),
 		grpc.ConnectionTimeout(connectionTime),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: connectionIdle}),
 		// Heartbeats are messages, because proxies don't pass pings on. An agent or
 		// a proxy that pings nevertheless is not sent away for it.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),

@@ -48,7 +48,7 @@ func (s *session) chunk(m *pb.Chunk) error {
 	return err
 }
 
-// receiveBytes counts bytes against the session's window.
+// receiveBytes counts a piece against the session's window.
 func (s *session) receiveBytes(c *charge, offset uint64, n int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,8 +58,10 @@ func (s *session) receiveBytes(c *charge, offset uint64, n int) error {
 	}
 	s.unacked += end - c.sent
 	c.sent = end
-	if s.unacked > windowSession {
-		return fmt.Errorf("%w: %d bytes are not acknowledged, the window is %d", errProtocol, s.unacked, windowSession)
+	c.flight.Send(end)
+	s.pieces++
+	if s.unacked > windowSession || s.pieces*joblog.PieceCost > windowSession {
+		return fmt.Errorf("%w: %d bytes in %d pieces are not acknowledged, the window is %d", errProtocol, s.unacked, s.pieces, windowSession)
 	}
 	return nil
 }

@@ -63,13 +63,13 @@ func secretsOf(a *pb.Assign) string {
 func TestSecretsAreInTheAssignmentAlone(t *testing.T) {
 	log := new(journal)
 	server := gatewaytest.Start(t, gatewaytest.Options{Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
-	set(t, server, "v1")
+	set(t, server, "value-1")
 	agent, other := gatewaytest.NewAgent(t, server), gatewaytest.NewAgent(t, server)
 	session := agent.Connect(t)
 	other.Connect(t)
 	i := server.Submit(t, withSecrets())
 	ref := server.Bind(t, i, agent.Worker(t))
-	if got := secretsOf(gatewaytest.Next(t, session, assign)); got != "DB=v1 TOKEN="+canary {
+	if got := secretsOf(gatewaytest.Next(t, session, assign)); got != "DB=value-1 TOKEN="+canary {
 		t.Errorf("it is given %q", got)
 	}
 	session.Cut()
@@ -78,18 +78,18 @@ func TestSecretsAreInTheAssignmentAlone(t *testing.T) {
 	server.Restart(t)
 	agent.Address, other.Address = server.Address, server.Address
 	session = agent.Connect(t)
-	if got := secretsOf(gatewaytest.Next(t, session, assign)); got != "DB=v1 TOKEN="+canary {
+	if got := secretsOf(gatewaytest.Next(t, session, assign)); got != "DB=value-1 TOKEN="+canary {
 		t.Errorf("after a restart it is given %q", got)
 	}
 	session.Say(t, &pb.Accept{Ref: ref})
 	gatewaytest.Next(t, session, start)
-	set(t, server, "v2")
+	set(t, server, "value-2")
 	session.Say(t, &pb.Result{Ref: ref, Outcome: "failed", ExitCode: proto.Int32(1)})
 	gatewaytest.Next(t, session, resultAck)
 
 	elsewhere := other.Connect(t)
 	server.Bind(t, i, other.Worker(t))
-	if got := secretsOf(gatewaytest.Next(t, elsewhere, assign)); got != "DB=v2 TOKEN="+canary {
+	if got := secretsOf(gatewaytest.Next(t, elsewhere, assign)); got != "DB=value-2 TOKEN="+canary {
 		t.Errorf("its retry is given %q", got)
 	}
 	reads := recorded(t, server, "SecretRead")
@@ -106,7 +106,7 @@ func TestSecretsAreInTheAssignmentAlone(t *testing.T) {
 			t.Errorf("reading %d is recorded as %v", n+1, e)
 		}
 	}
-	if log.has(canary) || log.has("=v1") {
+	if log.has(canary) || log.has("value-1") {
 		t.Error("the server's log has a secret")
 	}
 }

@@ -48,6 +48,7 @@ type session struct {
 	worker   id.ID
 	instance [maxInstance]byte
 	epoch    uint64
+	release  func()    // gives back the connection's place among those with a session
 	requests [8]byte   // first half of the request ids of what this session causes
 	waiting  []*charge // what the agent had accepted when it came, and may not run yet
 
@@ -72,6 +73,7 @@ type session struct {
 	mu        sync.Mutex
 	charges   map[joblog.Key]*charge
 	unacked   uint64    // bytes received and not yet durable, of all charges
+	pieces    int       // that they came in
 	acks      []*charge // whose durable offset rose since the agent was told
 	newer     *[maxInstance]byte
 	refusals  int // assignments refused by the agent in a row

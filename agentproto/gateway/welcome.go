@@ -32,10 +32,11 @@ func (s *session) welcome(ctx context.Context, a *applicant) error {
 	settings := world.Settings
 	err = s.transmit(&pb.ServerMessage{Body: &pb.ServerMessage_Welcome{Welcome: &pb.Welcome{
 		Protocol: protocol, WorkerId: s.worker.String(), Epoch: epoch,
-		WindowAttemptBytes: joblog.DefaultWindow, WindowSessionBytes: windowSession,
+		WindowAttemptBytes: joblog.DefaultWindow, WindowSessionBytes: windowSession, WindowPieceBytes: joblog.PieceCost,
 		HeartbeatNs: int64(Heartbeat), SuspectNs: int64(s.g.config.Suspect),
 		ToleranceNs: int64(settings.ReconnectTolerance), OrphanAfterNs: int64(settings.OrphanAfter),
-		Verdicts: verdicts, ServerTimeNs: s.g.config.Clock().UnixNano(),
+		RenewAfterNs: int64(s.g.config.Renew),
+		Verdicts:     verdicts, ServerTimeNs: s.g.config.Clock().UnixNano(),
 	}}})
 	if err != nil {
 		return err

@@ -1036,8 +1036,14 @@ type Welcome struct {
 	OrphanAfterNs      int64                  `protobuf:"varint,9,opt,name=orphan_after_ns,json=orphanAfterNs,proto3" json:"orphan_after_ns,omitempty"` // how long jobs go on without any server
 	Verdicts           []*Verdict             `protobuf:"bytes,10,rep,name=verdicts,proto3" json:"verdicts,omitempty"`                                  // one for each attempt of Hello
 	ServerTimeNs       int64                  `protobuf:"varint,11,opt,name=server_time_ns,json=serverTimeNs,proto3" json:"server_time_ns,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// What an unacknowledged chunk counts against both windows beside its bytes, so
+	// that they bound tiny chunks too.
+	WindowPieceBytes uint64 `protobuf:"varint,12,opt,name=window_piece_bytes,json=windowPieceBytes,proto3" json:"window_piece_bytes,omitempty"`
+	// After about so long the agent opens the next session, while this one lives: so
+	// that nothing between them that ends long streams cuts one. 0 is never.
+	RenewAfterNs  int64 `protobuf:"varint,13,opt,name=renew_after_ns,json=renewAfterNs,proto3" json:"renew_after_ns,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Welcome) Reset() {
@@ -1143,6 +1149,20 @@ func (x *Welcome) GetVerdicts() []*Verdict {
 func (x *Welcome) GetServerTimeNs() int64 {
 	if x != nil {
 		return x.ServerTimeNs
+	}
+	return 0
+}
+
+func (x *Welcome) GetWindowPieceBytes() uint64 {
+	if x != nil {
+		return x.WindowPieceBytes
+	}
+	return 0
+}
+
+func (x *Welcome) GetRenewAfterNs() int64 {
+	if x != nil {
+		return x.RenewAfterNs
 	}
 	return 0
 }
@@ -2622,7 +2642,7 @@ const file_v1_worker_proto_rawDesc = "" +
 	"\x05nonce\x18\x01 \x01(\fR\x05nonce\x12\x10\n" +
 	"\x03pin\x18\x02 \x01(\fR\x03pin\"%\n" +
 	"\x05Proof\x12\x1c\n" +
-	"\tsignature\x18\x01 \x01(\fR\tsignature\"\xa5\x03\n" +
+	"\tsignature\x18\x01 \x01(\fR\tsignature\"\xf9\x03\n" +
 	"\aWelcome\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x1b\n" +
 	"\tworker_id\x18\x02 \x01(\tR\bworkerId\x12\x14\n" +
@@ -2636,7 +2656,9 @@ const file_v1_worker_proto_rawDesc = "" +
 	"\x0forphan_after_ns\x18\t \x01(\x03R\rorphanAfterNs\x124\n" +
 	"\bverdicts\x18\n" +
 	" \x03(\v2\x18.hodei.worker.v1.VerdictR\bverdicts\x12$\n" +
-	"\x0eserver_time_ns\x18\v \x01(\x03R\fserverTimeNs\"\x92\x01\n" +
+	"\x0eserver_time_ns\x18\v \x01(\x03R\fserverTimeNs\x12,\n" +
+	"\x12window_piece_bytes\x18\f \x01(\x04R\x10windowPieceBytes\x12$\n" +
+	"\x0erenew_after_ns\x18\r \x01(\x03R\frenewAfterNs\"\x92\x01\n" +
 	"\aVerdict\x12-\n" +
 	"\x03ref\x18\x01 \x01(\v2\x1b.hodei.worker.v1.AttemptRefR\x03ref\x12\x12\n" +
 	"\x04keep\x18\x02 \x01(\bR\x04keep\x12\x18\n" +

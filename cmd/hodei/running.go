@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/hodei-jobs/hodei/agentproto/gateway"
+	"github.com/hodei-jobs/hodei/agentproto/gateway/door"
 	pb "github.com/hodei-jobs/hodei/agentproto/v1"
 	"github.com/hodei-jobs/hodei/aggregates/id"
 	"github.com/hodei-jobs/hodei/api"
@@ -124,7 +125,7 @@ func (p *parts) run(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return p.gateway.Run(ctx) })
 	group.Go(func() error { p.archive.Run(ctx, p.logs); return nil })
 	group.Go(func() error { return p.giveBack(ctx) })
-	group.Go(func() error { return closedIs(rpc.Serve(p.grpc), grpc.ErrServerStopped) })
+	group.Go(func() error { return closedIs(rpc.Serve(door.Listen(p.grpc, 0, 0)), grpc.ErrServerStopped) })
 	group.Go(func() error {
 		<-ctx.Done()
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGRPC)

@@ -17,7 +17,7 @@ type attempt struct {
 	base    uint64 // what lies below is in the archive alone; ≤ durable
 	durable uint64 // synced; ≤ taken
 	taken   uint64 // handed to the journal; ≤ head
-	pending int    // pieces above durable; ≤ maxPending
+	pending int    // pieces above durable; PieceCost times them is at most the window
 	queued  bool   // stands in the journal's list
 
 	ended    bool // no more bytes come; the head is the end
@@ -54,7 +54,7 @@ func (a *attempt) add(epoch uint64, p Piece, window, share int) (fresh, cost int
 		return 0, 0, false, nil // known already
 	case a.ended:
 		return 0, 0, false, ErrEnded
-	case p.End() > a.durable+uint64(window), a.pending >= maxPending:
+	case p.End() > a.durable+uint64(window), (a.pending+1)*PieceCost > window:
 		return 0, 0, false, ErrWindow
 	}
 	before := a.ring.cost()

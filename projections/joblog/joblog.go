@@ -42,7 +42,10 @@ const (
 	// DefaultWindow is how many bytes above its durable offset an attempt may have.
 	DefaultWindow = 1 << 20
 
-	maxPending = 16384     // pieces above the durable offset, whatever their size
+	// PieceCost is what a piece above the durable offset counts beside its bytes: the
+	// window bounds the bytes, and the pieces times this.
+	PieceCost = 64
+
 	minShare   = 64 << 10  // of memory that an attempt's ring may always use
 	maxShare   = 1 << 20   // of memory that an attempt's ring uses at most for what is durable
 	ringBudget = 256 << 20 // of memory for all rings together
@@ -58,7 +61,7 @@ const (
 var (
 	ErrFenced = errors.New("joblog: a newer session has taken the log, or none has")
 	ErrGap    = errors.New("joblog: bytes are missing before these")
-	ErrWindow = errors.New("joblog: more bytes than the window allows are not durable yet")
+	ErrWindow = errors.New("joblog: more bytes or pieces than the window allows are not durable yet")
 	ErrEnded  = errors.New("joblog: the log has ended")
 	ErrLarge  = errors.New("joblog: the piece or the log is too large")
 	ErrClosed = errors.New("joblog: closed")
@@ -80,7 +83,7 @@ type Piece struct {
 
 // Options of a log. Zero values mean the defaults.
 type Options struct {
-	Window    int           // bytes above the durable offset an attempt may have; DefaultWindow
+	Window    int           // bytes above the durable offset an attempt may have, and pieces times PieceCost; DefaultWindow
 	RingBytes int           // memory for all rings together; 256 MiB
 	SyncEvery time.Duration // least time between two syncs; 2 ms
 	WarnBytes int64         // size of the journals above which a warning is logged; 10 GiB

@@ -232,23 +232,23 @@ func TestAFullDiskHoldsBackAndGoesOn(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		disk := &slowDisk{}
-		log := open(t, dir, joblog.Options{Files: disk, Window: 10})
+		log := open(t, dir, joblog.Options{Files: disk, Window: 100})
 		k := numbered(1)
 		take(t, log, k, 1)
 		full := error(syscall.ENOSPC)
 		disk.err.Store(&full)
-		if err := log.Append(k, 1, out(0, "0123456789")); err != nil {
+		if err := log.Append(k, 1, out(0, strings.Repeat("x", 100))); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
-		if err := log.Append(k, 1, out(10, "x")); !errors.Is(err, joblog.ErrWindow) {
+		if err := log.Append(k, 1, out(100, "x")); !errors.Is(err, joblog.ErrWindow) {
 			t.Errorf("beyond the window: %v", err)
 		}
 		disk.err.Store(nil)
-		if err := log.WaitDurable(t.Context(), k, 10); err != nil {
+		if err := log.WaitDurable(t.Context(), k, 100); err != nil {
 			t.Error(err)
 		}
-		if err := log.Append(k, 1, out(10, "x")); err != nil {
+		if err := log.Append(k, 1, out(100, "x")); err != nil {
 			t.Error(err)
 		}
 		_ = log.Close()

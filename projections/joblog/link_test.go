@@ -188,7 +188,7 @@ func runLink(t *testing.T, dir string, seed uint64) {
 	}
 	stop := make(chan struct{})
 	sessions, kills := rand.New(rand.NewPCG(seed, 4)), rand.New(rand.NewPCG(seed, 5))
-	link.Go(func() { connect(ctx, s, agent, works, sessions, stop) })
+	link.Go(func() { connect(ctx, t, s, agent, works, sessions, stop) })
 	link.Go(func() {
 		for {
 			select {
@@ -228,14 +228,14 @@ func writeJob(w *work, random *rand.Rand) {
 }
 
 // connect keeps one session after the other open; each is cut at a random moment.
-func connect(ctx context.Context, s *server, agent *outbox.Outbox, works []*work, random *rand.Rand, stop chan struct{}) {
+func connect(ctx context.Context, t *testing.T, s *server, agent *outbox.Outbox, works []*work, random *rand.Rand, stop chan struct{}) {
 	for epoch := uint64(1); ; epoch++ {
 		ctx, cut := context.WithTimeout(ctx, time.Duration(random.IntN(1500))*time.Millisecond)
 		log, gone := s.now()
-		l := &line{agent: agent, log: log, gone: gone, epoch: epoch, random: random, acks: make(chan ack, 10_000)}
+		l := &line{t: t, agent: agent, log: log, gone: gone, epoch: epoch, random: random, acks: make(chan ack, 10_000)}
 		l.serve(ctx, works)
 		cut()
-		agent.SetWindow(0, 0)
+		agent.SetWindow(0, 0, 0)
 		select {
 		case <-stop:
 			return
@@ -247,6 +247,7 @@ func connect(ctx context.Context, s *server, agent *outbox.Outbox, works []*work
 // line is one session: the agent's sender on one side, the server's receiver on
 // the other.
 type line struct {
+	t      *testing.T
 	agent  *outbox.Outbox
 	log    *joblog.Log
 	gone   <-chan struct{} // closed when the server is killed
@@ -274,7 +275,7 @@ func (l *line) serve(ctx context.Context, works []*work) {
 		}
 		open[outbox.Key{Job: w.key.Job.String(), Attempt: w.key.Attempt}] = w
 	}
-	l.agent.SetWindow(linkWindow, 2*linkWindow)
+	l.agent.SetWindow(linkWindow, 2*linkWindow, joblog.PieceCost)
 	for l.send(open) && l.finish(ctx, open) {
 		select {
 		case a := <-l.acks:
@@ -299,6 +300,9 @@ func (l *line) send(open map[outbox.Key]*work) bool {
 			return true
 		}
 		err := l.log.Append(open[p.Key].key, l.epoch, joblog.Piece{Tag: uint8(p.Tag), Offset: p.Offset, Time: p.Time, Data: p.Data})
+		if errors.Is(err, joblog.ErrWindow) || errors.Is(err, joblog.ErrGap) {
+			l.t.Errorf("an agent that keeps to its window gets %v", err)
+		}
 		if err != nil {
 			return false
 		}

@@ -3,6 +3,8 @@ package outbox
 import (
 	"io"
 	"time"
+
+	"github.com/hodei-jobs/hodei/agentproto/window"
 )
 
 const (
@@ -20,6 +22,8 @@ type Box struct {
 	key Key
 
 	acked, sent, ready, written uint64
+
+	flight window.Flight // pieces of [acked, sent)
 
 	bytes spool
 	runs  []run // of [acked, written), oldest first
@@ -166,7 +170,11 @@ func (b *Box) arm(now time.Time) {
 
 // take gives up to limit bytes of one run; see Outbox.Take.
 func (b *Box) take(limit uint64) (Piece, bool) {
-	end := min(b.ready, b.acked+b.out.attemptWindow, b.sent+limit)
+	counted := b.inFlight() + b.out.pieceCost
+	if counted >= b.out.attemptWindow {
+		return Piece{}, false
+	}
+	end := min(b.ready, b.sent+min(limit, b.out.attemptWindow-counted))
 	if b.sent >= end {
 		return Piece{}, false
 	}
@@ -177,7 +185,20 @@ func (b *Box) take(limit uint64) (Piece, bool) {
 	data := b.bytes.slice(int(b.sent-b.acked), int(end-b.acked))
 	piece := Piece{Key: b.key, Tag: b.runs[i].tag, Offset: b.sent, Time: b.runs[i].time, Data: data}
 	b.sent += uint64(len(data))
+	b.flight.Send(b.sent)
 	return piece, true
+}
+
+// inFlight is what the box counts against the windows.
+func (b *Box) inFlight() uint64 {
+	return b.sent - b.acked + b.out.pieceCost*uint64(b.flight.Pieces())
+}
+
+// land takes what is under way off the count: it arrived, or never will.
+func (b *Box) land() {
+	b.out.inFlight -= b.inFlight()
+	b.flight.Clear()
+	b.sent = b.acked
 }
 
 // runAt is the index of the run that holds the byte at offset.
@@ -216,8 +237,7 @@ func (b *Box) Resume(have uint64) error {
 	case have < b.acked:
 		return ErrHole
 	}
-	b.out.inFlight -= b.sent - b.acked
-	b.sent = b.acked
+	b.land()
 	b.ready = max(b.ready, have)
 	b.out.inFlight += have - b.acked
 	b.sent = have
@@ -233,7 +253,7 @@ func (b *Box) forget(have uint64) {
 	}
 	b.change(func() {
 		b.bytes.drop(int(have - b.acked))
-		b.out.inFlight -= have - b.acked
+		b.out.inFlight -= have - b.acked + b.out.pieceCost*uint64(b.flight.Acknowledge(have))
 		b.acked = have
 		if b.acked == b.written {
 			b.runs = b.runs[:0]
@@ -266,7 +286,7 @@ func (b *Box) Drop() {
 		return
 	}
 	b.dropped = true
-	b.out.inFlight -= b.sent - b.acked
+	b.land()
 	b.change(func() {
 		b.bytes, b.runs = spool{}, nil
 		b.acked, b.sent = b.written, b.written

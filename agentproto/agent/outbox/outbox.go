@@ -78,9 +78,10 @@ type Outbox struct {
 	boxes    []*Box    // in the order they were opened
 	turn     int       // index of the box that Take looks at first
 	shared   int       // bytes held above the floors
-	inFlight uint64    // bytes sent and not acknowledged, of all boxes
+	inFlight uint64    // what is sent and not acknowledged counts, of all boxes
 
 	attemptWindow, sessionWindow uint64
+	pieceCost                    uint64 // what a piece counts beside its bytes
 }
 
 // New returns an outbox without a window: until SetWindow nothing can be taken.
@@ -93,12 +94,17 @@ func New() *Outbox {
 // Wake gets a value whenever Take may give something that it didn't before.
 func (o *Outbox) Wake() <-chan struct{} { return o.wake }
 
-// SetWindow bounds the bytes that are sent and not acknowledged, of one attempt
-// and of all. Zero stops Take: there is no session.
-func (o *Outbox) SetWindow(attempt, session uint64) {
+// SetWindow bounds what is sent and not acknowledged, of one attempt and of all:
+// the bytes, and the cost of each piece beside them. Zero windows stop Take: there
+// is no session.
+func (o *Outbox) SetWindow(attempt, session, pieceCost uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.attemptWindow, o.sessionWindow = attempt, session
+	o.attemptWindow, o.sessionWindow, o.pieceCost = attempt, session, pieceCost
+	o.inFlight = 0
+	for _, b := range o.boxes {
+		o.inFlight += b.inFlight()
+	}
 	o.signal()
 }
 
@@ -116,14 +122,15 @@ func (o *Outbox) Open(key Key) *Box {
 func (o *Outbox) Take() (Piece, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.inFlight >= o.sessionWindow {
+	counted := o.inFlight + o.pieceCost
+	if counted >= o.sessionWindow {
 		return Piece{}, false
 	}
 	for range o.boxes {
 		b := o.boxes[o.turn%len(o.boxes)]
 		o.turn = (o.turn + 1) % len(o.boxes)
-		if piece, ok := b.take(min(MessageBytes, o.sessionWindow-o.inFlight)); ok {
-			o.inFlight += uint64(len(piece.Data))
+		if piece, ok := b.take(min(MessageBytes, o.sessionWindow-counted)); ok {
+			o.inFlight += uint64(len(piece.Data)) + o.pieceCost
 			return piece, true
 		}
 	}

@@ -20,7 +20,7 @@ func inBubble(t *testing.T, f func(t *testing.T, o *outbox.Outbox)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		o := outbox.New()
-		o.SetWindow(wide, wide)
+		o.SetWindow(wide, wide, 0)
 		f(t, o)
 	})
 }
@@ -159,7 +159,7 @@ func TestAPieceIsOfOneTagAndAtMost32KB(t *testing.T) {
 
 func TestPiecesTellWhenTheirBytesWereWritten(t *testing.T) {
 	inBubble(t, func(t *testing.T, o *outbox.Outbox) {
-		o.SetWindow(0, 0) // a cut: all waits here
+		o.SetWindow(0, 0, 0) // a cut: all waits here
 		b := o.Open(key)
 		var want []int64
 		for range 5 {
@@ -167,7 +167,7 @@ func TestPiecesTellWhenTheirBytesWereWritten(t *testing.T) {
 			write(t, b, outbox.Stdout, "line\n")
 			time.Sleep(time.Second)
 		}
-		o.SetWindow(wide, wide)
+		o.SetWindow(wide, wide, 0)
 		for i := range want {
 			if piece, _ := o.Take(); piece.Time != want[i] {
 				t.Errorf("line %d has time %d, want %d", i, piece.Time, want[i])
@@ -178,7 +178,7 @@ func TestPiecesTellWhenTheirBytesWereWritten(t *testing.T) {
 
 func TestTheWindowsBoundWhatIsNotAcknowledged(t *testing.T) {
 	inBubble(t, func(t *testing.T, o *outbox.Outbox) {
-		o.SetWindow(100, 150)
+		o.SetWindow(100, 150, 0)
 		a, b := o.Open(key), o.Open(outbox.Key{Job: "j2", Attempt: 1})
 		write(t, a, outbox.Stdout, string(make([]byte, 5000)))
 		write(t, b, outbox.Stdout, string(make([]byte, 5000)))
@@ -242,7 +242,7 @@ func TestAFullBoxBlocksItsWriterUntilAcknowledged(t *testing.T) {
 
 func TestFloodsOfOthersDoNotStallAQuietAttempt(t *testing.T) {
 	inBubble(t, func(t *testing.T, o *outbox.Outbox) {
-		o.SetWindow(0, 0)
+		o.SetWindow(0, 0, 0)
 		var floods []chan error
 		for i := range 6 {
 			b := o.Open(outbox.Key{Job: "flood", Attempt: uint32(i)})
@@ -267,7 +267,7 @@ func TestFloodsOfOthersDoNotStallAQuietAttempt(t *testing.T) {
 
 func TestRunsAreCountedSoThatTinyWritesAreBoundedToo(t *testing.T) {
 	inBubble(t, func(t *testing.T, o *outbox.Outbox) {
-		o.SetWindow(0, 0)
+		o.SetWindow(0, 0, 0)
 		b := o.Open(key)
 		defer b.Drop()
 		written := make(chan int, 1)
@@ -296,11 +296,11 @@ func TestASessionGoesOnFromWhatTheServerHas(t *testing.T) {
 		if err := b.Ack(2); err != nil {
 			t.Fatal(err)
 		}
-		o.SetWindow(0, 0)
+		o.SetWindow(0, 0, 0)
 		if err := b.Resume(4); err != nil {
 			t.Fatal(err)
 		}
-		o.SetWindow(wide, wide)
+		o.SetWindow(wide, wide, 0)
 		if p := taken(o); len(p) != 1 || p[0] != "456789" {
 			t.Errorf("sent again: %q", p)
 		}
@@ -368,7 +368,7 @@ func TestDropLetsWritersGoAndGivesTheRoomBack(t *testing.T) {
 		if err := <-done; !errors.Is(err, outbox.ErrDropped) {
 			t.Errorf("the writer got %v", err)
 		}
-		o.SetWindow(1000, 1000) // full if what was dropped still counted as sent
+		o.SetWindow(1000, 1000, 0) // full if what was dropped still counted as sent
 		other := o.Open(outbox.Key{Job: "j2", Attempt: 1})
 		write(t, other, outbox.Stdout, "x")
 		if n := size(taken(o)); n != 1 {

@@ -60,7 +60,7 @@ func TestWhatIsReceivedIsWhatWasWritten(t *testing.T) {
 		rapid.Check(withoutDeadline{t}, func(t *rapid.T) {
 			o := outbox.New()
 			window := rapid.Uint64Range(1000, 100<<10)
-			o.SetWindow(window.Draw(t, "window"), window.Draw(t, "session window"))
+			o.SetWindow(window.Draw(t, "window"), window.Draw(t, "session window"), rapid.Uint64Range(0, 200).Draw(t, "piece cost"))
 			b := o.Open(key)
 			defer b.Drop()
 			written := map[outbox.Tag][]byte{}
@@ -124,7 +124,7 @@ func TestWhatIsReceivedIsWhatWasWritten(t *testing.T) {
 			})
 
 			b.Close()
-			o.SetWindow(wide, wide)
+			o.SetWindow(wide, wide, 0)
 			for !b.Sent() {
 				take(t, 1)
 				acknowledge(t, s.head)
@@ -143,7 +143,7 @@ func TestWhatIsReceivedIsWhatWasWritten(t *testing.T) {
 
 func BenchmarkFlood(b *testing.B) {
 	o := outbox.New()
-	o.SetWindow(wide, wide)
+	o.SetWindow(wide, wide, 0)
 	box := o.Open(key)
 	line := make([]byte, 4<<10)
 	b.SetBytes(int64(len(line)))

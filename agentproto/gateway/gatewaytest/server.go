@@ -17,6 +17,7 @@ import (
 
 	"github.com/hodei-jobs/hodei/agentproto/gateway"
 	"github.com/hodei-jobs/hodei/agentproto/gateway/authority"
+	"github.com/hodei-jobs/hodei/agentproto/gateway/door"
 	pb "github.com/hodei-jobs/hodei/agentproto/v1"
 	"github.com/hodei-jobs/hodei/aggregates/id"
 	"github.com/hodei-jobs/hodei/aggregates/job"
@@ -40,6 +41,9 @@ type Options struct {
 	Suspect   time.Duration // silence after which a session ends; that of the gateway
 	Handshake time.Duration // from the call to Welcome; that of the gateway
 	Answer    time.Duration // from an assignment to its answer; that of the gateway
+	Strangers int           // handshakes and connections of strangers; those of package door
+	Fair      time.Duration // that a stranger has; that of package door
+	Renew     time.Duration // after which agents open their next session; that of the gateway
 	LogFiles  wal.Files     // what job logs do to their disk; the disk
 	Logger    *slog.Logger  // nil discards
 }
@@ -106,7 +110,8 @@ func (s *Server) open(t testing.TB) {
 	s.Telemetry = telemetry.New()
 	s.Gateway = gateway.New(gateway.Config{
 		Commands: s.Commands, Runner: s.Runner, Store: s.Store, JobLog: s.JobLog, Telemetry: s.Telemetry,
-		Authority: s.Authority, Logger: s.Logger, AdmitRate: s.AdmitRate, Suspect: s.Suspect, Handshake: s.Handshake, Answer: s.Answer,
+		Authority: s.Authority, Logger: s.Logger, AdmitRate: s.AdmitRate, Strangers: s.Strangers, Fair: s.Fair, Renew: s.Renew,
+		Suspect: s.Suspect, Handshake: s.Handshake, Answer: s.Answer,
 	})
 }
 
@@ -127,7 +132,7 @@ func (s *Server) serve(t testing.TB) {
 	s.Address = listener.Addr().String()
 	s.grpc = grpc.NewServer(gateway.ServerOptions(s.Authority.TLS())...)
 	pb.RegisterWorkerServiceServer(s.grpc, s.Gateway)
-	s.running.Go(func() { _ = s.grpc.Serve(listener) })
+	s.running.Go(func() { _ = s.grpc.Serve(door.Listen(listener, s.Strangers, s.Fair)) })
 }
 
 // Stop stops the server in order. It may be called again.
