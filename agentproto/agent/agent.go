@@ -138,6 +138,7 @@ func (a *Agent) open(host *process.Host) (err error) {
 	if a.workspaces, err = workspace.Open(filepath.Join(a.config.StateDir, "work")); err != nil {
 		return err
 	}
+	a.workspaces.Report = func(err error) { a.config.Logger.Warn("workspaces", "cause", err) }
 	a.machine = sample.NewMachine(cgroup.Self(), a.config.StateDir)
 	a.config.Facts = a.config.Facts.complete(a.machine)
 	a.parts = attempt.Parts{
