@@ -87,7 +87,4 @@ func (p *Process) each(f func(root int)) {
 
 // runs says whether the main process has not ended, though Wait may not have seen
 // that yet: a job that ended by itself was not stopped.
-func (p *Process) runs() bool {
-	stat, err := procfs.ReadStat(p.pid)
-	return err == nil && stat.State != 'Z'
-}
+func (p *Process) runs() bool { return procfs.Alive(p.pid) }

@@ -79,8 +79,8 @@ func killTree(root int, dead map[int]bool) {
 		}
 	}
 	for _, pid := range tree {
-		stat, err := procfs.ReadStat(pid)
-		if err == nil && stat.State != 'Z' && unix.Kill(pid, unix.SIGKILL) == nil && dead != nil {
+		alive := procfs.Alive(pid)
+		if unix.Kill(pid, unix.SIGKILL) == nil && alive && dead != nil {
 			dead[pid] = true
 		}
 	}
