@@ -79,7 +79,7 @@ func (p *Process) each(f func(root int)) {
 	f(p.pid)
 	orphans, known := p.host.list()
 	for _, pid := range orphans {
-		if p.host.owner(pid, known) == p {
+		if owner, _ := p.host.owner(pid, known); owner == p {
 			f(pid)
 		}
 	}

@@ -21,7 +21,7 @@ const (
 // sweep kills what is left of a process whose main process has ended.
 func (p *Process) sweep() (killed int, escaped bool) {
 	mine := func(orphan int, known []*Process) (*Process, bool) {
-		owner := p.host.owner(orphan, known)
+		owner, _ := p.host.owner(orphan, known)
 		return owner, owner == p
 	}
 	return p.host.sweep(mine)
