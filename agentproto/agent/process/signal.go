@@ -1,8 +1,10 @@
 package process
 
 import (
+	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -39,6 +41,33 @@ func (p *Process) Signal(signal syscall.Signal) {
 			}
 		}
 	})
+}
+
+// Stop asks the process to end: by the signal now, by Kill after the grace. Asked
+// again it doesn't hear the same signal again, and of several graces the one that
+// ends first counts. So whoever isn't sure of having asked may ask again.
+func (p *Process) Stop(signal syscall.Signal, grace time.Duration) {
+	if grace <= 0 {
+		p.Kill()
+		return
+	}
+	p.mu.Lock()
+	again := slices.Contains(p.asked, signal)
+	if !again {
+		p.asked = append(p.asked, signal)
+	}
+	end := time.Now().Add(grace)
+	switch {
+	case p.killer == nil:
+		p.killAt, p.killer = end, time.AfterFunc(grace, p.Kill) // which is nothing once it has ended
+	case end.Before(p.killAt):
+		p.killAt = end
+		p.killer.Reset(grace)
+	}
+	p.mu.Unlock()
+	if !again {
+		p.Signal(signal)
+	}
 }
 
 // send also wakes who is stopped, who would never hear the signal.
