@@ -23,6 +23,7 @@ type Exit struct {
 	Code   int    // of the main process; -1 if a signal ended it
 	Signal string // that ended the main process, such as KILL; else empty
 
+	Forced      bool // the grace after Stop had passed, and it was killed
 	Stopped     bool // Signal or Kill was called before the main process ended
 	OutOfMemory bool // the kernel killed one of its processes for lack of memory
 
@@ -72,7 +73,7 @@ func (p *Process) reap(exit *Exit) {
 	if p.killer != nil {
 		p.killer.Stop()
 	}
-	exit.Stopped = p.stopped
+	exit.Stopped, exit.Forced = p.stopped, p.forced
 	killed := p.killed
 	p.mu.Unlock()
 	p.host.forget(p)

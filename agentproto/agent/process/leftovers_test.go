@@ -1,6 +1,7 @@
 package process_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -150,7 +151,7 @@ func TestAskedAgainAProcessHearsASignalOnce(t *testing.T) {
 	out.await(t, "heard")
 	p.Stop(unix.SIGTERM, time.Minute)
 	p.Stop(unix.SIGINT, time.Minute)
-	if exit := p.Wait(); exit.Code != 7 || strings.Count(out.String(), "heard") != 1 {
+	if exit := p.Wait(); exit.Code != 7 || exit.Forced || strings.Count(out.String(), "heard") != 1 {
 		t.Errorf("got %+v, %q", exit, out)
 	}
 }
@@ -170,7 +171,8 @@ func TestOfSeveralGracesTheOneThatEndsFirstCounts(t *testing.T) {
 		for _, grace := range graces {
 			p.Stop(unix.SIGTERM, grace)
 		}
-		if exit := p.Wait(); exit.Signal != "KILL" || time.Since(begin) > patience {
+		passed := !slices.Contains(graces, 0) // else it is killed at once
+		if exit := p.Wait(); exit.Signal != "KILL" || exit.Forced != passed || time.Since(begin) > patience {
 			t.Errorf("after %v: %+v", graces, exit)
 		}
 	}

@@ -59,7 +59,7 @@ func (p *Process) Stop(signal syscall.Signal, grace time.Duration) {
 	end := time.Now().Add(grace)
 	switch {
 	case p.killer == nil:
-		p.killAt, p.killer = end, time.AfterFunc(grace, p.Kill) // which is nothing once it has ended
+		p.killAt, p.killer = end, time.AfterFunc(grace, p.force)
 	case end.Before(p.killAt):
 		p.killAt = end
 		p.killer.Reset(grace)
@@ -68,6 +68,14 @@ func (p *Process) Stop(signal syscall.Signal, grace time.Duration) {
 	if !again {
 		p.Signal(signal)
 	}
+}
+
+// force is Kill, when a grace has passed.
+func (p *Process) force() {
+	p.mu.Lock()
+	p.forced = p.forced || !p.over && p.runs()
+	p.mu.Unlock()
+	p.Kill() // which is nothing once it has ended
 }
 
 // send also wakes who is stopped, who would never hear the signal.

@@ -46,6 +46,7 @@ type Process struct {
 	reaped  bool             // and its pid may be a stranger's now
 	stopped bool             // Signal or Kill was called before it ended
 	killed  bool             // Kill was called
+	forced  bool             // its grace had passed before it ended
 	asked   []syscall.Signal // by Stop
 	killer  *time.Timer      // calls Kill at killAt; nil before Stop
 	killAt  time.Time
