@@ -16,6 +16,9 @@ const (
 	defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )
 
+// WorkspaceVariable names a job's workspace in the environment of its processes.
+const WorkspaceVariable = ownPrefix + "WORKSPACE"
+
 // Inherited is what jobs get of the agent's environment: all but what is the
 // agent's own.
 func Inherited(environment []string) []string {
@@ -65,7 +68,7 @@ func environment(inherited []string, a *agentprotov1.Assign, secrets []*agentpro
 		"HODEI_NAMESPACE="+a.GetNamespace(),
 		"HODEI_ATTEMPT="+strconv.FormatUint(uint64(a.GetRef().GetAttempt()), 10),
 		"HODEI_STEP="+strconv.Itoa(step+1),
-		"HODEI_WORKSPACE="+folder,
+		WorkspaceVariable+"="+folder,
 	))
 }
 

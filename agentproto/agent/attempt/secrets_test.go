@@ -2,6 +2,7 @@ package attempt_test
 
 import (
 	"bytes"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -46,10 +47,13 @@ func TestSecretsAreInTheEnvironmentOfEveryStep(t *testing.T) {
 		t.Errorf("after its end there is %q", sent)
 	}
 	err = filepath.WalkDir(folder, func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) { // removed meanwhile
+			return nil
+		}
 		if err != nil || !e.Type().IsRegular() {
 			return err
 		}
-		if data, err := os.ReadFile(path); err != nil || bytes.Contains(data, value[:10]) {
+		if data, err := os.ReadFile(path); err != nil && !errors.Is(err, fs.ErrNotExist) || bytes.Contains(data, value[:10]) {
 			t.Errorf("%s has it, %v", path, err)
 		}
 		return nil
