@@ -88,6 +88,7 @@ func addReport(v *wire.Job, e *eventv1.Ending) {
 		return
 	}
 	v.ExitCode, v.Signal = e.ExitCode, e.GetSignal()
+	v.Forced, v.Killed, v.Escaped = e.GetForced(), e.GetKilled(), e.GetEscaped()
 	if u := e.GetUsage(); u != nil {
 		v.Usage = usageView(u)
 	}

@@ -90,6 +90,9 @@ func (s *server) view(ctx context.Context, w *projections.World, j *jobs.Job) (*
 	if !j.Status.Terminal() {
 		s.living(w, j, v)
 		v.Usage = nil
+		if u, ok := s.Telemetry.Usage(j.ID, j.Attempt); ok {
+			v.Waits = u.WaitsForInput
+		}
 		return v, nil
 	}
 	if r, err = s.record(ctx, j.Last); err != nil {
@@ -191,6 +194,7 @@ func tell(v *wire.Job, m proto.Message, r *eventstore.Record) {
 		v.Name, v.Namespace, v.Priority, v.Spec, v.Submitted = e.GetName(), e.GetNamespace(), e.GetPriority(), spec.Shown(e.GetSpec()), r.When()
 	case *eventv1.JobBound:
 		v.Worker, v.Steps, v.Started = e.GetWorkerId(), nil, nil
+		v.Forced, v.Killed, v.Escaped = false, 0, false
 	case *eventv1.JobStarted:
 		v.Started = instantOrNone(r.Time)
 	case *eventv1.StepStarted:

@@ -139,9 +139,12 @@ func (a *Agent) open(host *process.Host) (err error) {
 	if err := a.choosePin(); err != nil {
 		return err
 	}
-	if a.workspaces, err = workspace.Open(filepath.Join(a.config.StateDir, "work")); err != nil {
+	work := filepath.Join(a.config.StateDir, "work")
+	a.killAbandoned(work)
+	if a.workspaces, err = workspace.Open(work); err != nil {
 		return err
 	}
+	a.workspaces.Report = func(err error) { a.config.Logger.Warn("workspaces", "cause", err) }
 	if a.sockets, err = socket.OpenRoot(a.config.StateDir); err != nil {
 		return err
 	}

@@ -258,3 +258,11 @@ func (a *Agent) setOrphaned(orphaned bool) {
 		})
 	}
 }
+
+// killAbandoned ends what jobs of an earlier agent left that died with its guard;
+// this agent has the lock of their folder, so it is nobody else's.
+func (a *Agent) killAbandoned(work string) {
+	if n := process.KillAbandoned(attempt.WorkspaceVariable, work); n > 0 {
+		a.config.Logger.Warn("killed what jobs of an earlier agent left", "processes", n)
+	}
+}

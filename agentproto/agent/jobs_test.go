@@ -199,6 +199,17 @@ func TestCancelStopsAJob(t *testing.T) {
 		}
 		s.acknowledge("j1")
 	})
+	t.Run("that does not hear it, and says how it ended", func(t *testing.T) {
+		s.assign("j5", nil, "trap '' TERM; (trap '' TERM; exec setsid sleep 1000) & echo ready; while :; do sleep 0.01; done")
+		s.accepted()
+		s.start("j5")
+		s.output("j5", "ready")
+		s.cancel("j5", "cancelled", 10*time.Millisecond)
+		if got := s.result("j5"); !got.GetForced() || got.GetEscaped() || got.GetSignal() != "KILL" {
+			t.Errorf("got %v", got)
+		}
+		s.acknowledge("j5")
+	})
 	t.Run("that was not started", func(t *testing.T) {
 		s.assign("j2", nil, "echo never")
 		s.accepted()

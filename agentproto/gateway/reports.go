@@ -257,6 +257,7 @@ func (s *session) finishOf(k joblog.Key, m *pb.Result) job.Finish {
 		Ending: &eventv1.Ending{
 			ExitCode: m.ExitCode, Signal: word(m.GetSignal()), EndOffset: m.GetEndOffset(), Killed: m.GetKilled(),
 			EndedAtNs: m.GetEndedAtNs(), TookNs: max(0, m.GetTookNs()), Usage: usageOf(m),
+			Forced: m.GetForced(), Escaped: m.GetEscaped(),
 		},
 	}
 }

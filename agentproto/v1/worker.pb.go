@@ -2304,9 +2304,11 @@ type Result struct {
 	EndedAtNs     int64                  `protobuf:"varint,8,opt,name=ended_at_ns,json=endedAtNs,proto3" json:"ended_at_ns,omitempty"`
 	TookNs        int64                  `protobuf:"varint,9,opt,name=took_ns,json=tookNs,proto3" json:"took_ns,omitempty"`
 	EndOffset     uint64                 `protobuf:"varint,10,opt,name=end_offset,json=endOffset,proto3" json:"end_offset,omitempty"`
-	Killed        uint32                 `protobuf:"varint,11,opt,name=killed,proto3" json:"killed,omitempty"`
+	Killed        uint32                 `protobuf:"varint,11,opt,name=killed,proto3" json:"killed,omitempty"` // processes left over and killed
 	Usage         *AttemptUsage          `protobuf:"bytes,12,opt,name=usage,proto3" json:"usage,omitempty"`
 	PeakCpuMilli  uint64                 `protobuf:"varint,13,opt,name=peak_cpu_milli,json=peakCpuMilli,proto3" json:"peak_cpu_milli,omitempty"`
+	Forced        bool                   `protobuf:"varint,14,opt,name=forced,proto3" json:"forced,omitempty"`   // it had not ended when the grace after its stop signal had passed, and was killed
+	Escaped       bool                   `protobuf:"varint,15,opt,name=escaped,proto3" json:"escaped,omitempty"` // some processes left over could not be killed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2430,6 +2432,20 @@ func (x *Result) GetPeakCpuMilli() uint64 {
 		return x.PeakCpuMilli
 	}
 	return 0
+}
+
+func (x *Result) GetForced() bool {
+	if x != nil {
+		return x.Forced
+	}
+	return false
+}
+
+func (x *Result) GetEscaped() bool {
+	if x != nil {
+		return x.Escaped
+	}
+	return false
 }
 
 type ResultAck struct {
@@ -2765,7 +2781,7 @@ const file_v1_worker_proto_rawDesc = "" +
 	"\n" +
 	"log_offset\x18\b \x01(\x04R\tlogOffsetB\f\n" +
 	"\n" +
-	"_exit_code\"\xa6\x03\n" +
+	"_exit_code\"\xd8\x03\n" +
 	"\x06Result\x12-\n" +
 	"\x03ref\x18\x01 \x01(\v2\x1b.hodei.worker.v1.AttemptRefR\x03ref\x12\x18\n" +
 	"\aoutcome\x18\x02 \x01(\tR\aoutcome\x12\x14\n" +
@@ -2781,7 +2797,9 @@ const file_v1_worker_proto_rawDesc = "" +
 	" \x01(\x04R\tendOffset\x12\x16\n" +
 	"\x06killed\x18\v \x01(\rR\x06killed\x123\n" +
 	"\x05usage\x18\f \x01(\v2\x1d.hodei.worker.v1.AttemptUsageR\x05usage\x12$\n" +
-	"\x0epeak_cpu_milli\x18\r \x01(\x04R\fpeakCpuMilliB\f\n" +
+	"\x0epeak_cpu_milli\x18\r \x01(\x04R\fpeakCpuMilli\x12\x16\n" +
+	"\x06forced\x18\x0e \x01(\bR\x06forced\x12\x18\n" +
+	"\aescaped\x18\x0f \x01(\bR\aescapedB\f\n" +
 	"\n" +
 	"_exit_code\"T\n" +
 	"\tResultAck\x12-\n" +

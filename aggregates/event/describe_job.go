@@ -90,7 +90,7 @@ func stepFinished(e *eventv1.StepFinished) string {
 }
 
 func jobSucceeded(e *eventv1.JobSucceeded) string {
-	return "succeeded" + ending(e.Ending) + on(e.WorkerId)
+	return "succeeded" + ending(e.Ending) + on(e.WorkerId) + force(e.Ending)
 }
 
 func jobFailed(e *eventv1.JobFailed) string {
@@ -105,7 +105,7 @@ func jobFailed(e *eventv1.JobFailed) string {
 	case e.Cause == "out_of_memory", why == "" && e.Cause != "exit" && e.Cause != "signal":
 		why = strings.ReplaceAll(e.Cause, "_", " ")
 	}
-	return s + ending(e.Ending) + on(e.WorkerId) + because(why) + again(e.Retried)
+	return s + ending(e.Ending) + on(e.WorkerId) + because(why) + force(e.Ending) + again(e.Retried)
 }
 
 // Brief returns why an attempt failed without the PATH in which a program was
@@ -126,11 +126,11 @@ func jobCancelled(e *eventv1.JobCancelled) string {
 	if e.WorkerId == "" {
 		return "cancelled before it ran" + because(e.Reason)
 	}
-	return "cancelled" + ending(e.Ending) + on(e.WorkerId) + because(e.Reason)
+	return "cancelled" + ending(e.Ending) + on(e.WorkerId) + because(e.Reason) + force(e.Ending)
 }
 
 func jobTimedOut(e *eventv1.JobTimedOut) string {
-	return fmt.Sprintf("timed out at its limit of %s%s%s", nanoseconds(e.TimeLimitNs), on(e.WorkerId), again(e.Retried))
+	return fmt.Sprintf("timed out at its limit of %s%s%s%s", nanoseconds(e.TimeLimitNs), on(e.WorkerId), force(e.Ending), again(e.Retried))
 }
 
 func jobLost(e *eventv1.JobLost) string {
@@ -180,6 +180,27 @@ func ending(e *eventv1.Ending) string {
 		return ""
 	}
 	return exit(e.ExitCode, e.Signal) + after(e.TookNs)
+}
+
+// force is what of an attempt did not end by itself.
+func force(e *eventv1.Ending) string {
+	if e == nil {
+		return ""
+	}
+	s := ""
+	if e.Forced {
+		s += "; it was killed when its grace had passed"
+	}
+	switch {
+	case e.Killed == 1:
+		s += "; 1 process it left was killed"
+	case e.Killed > 1:
+		s += fmt.Sprintf("; %d processes it left were killed", e.Killed)
+	}
+	if e.Escaped {
+		s += "; some it left could not be killed"
+	}
+	return s
 }
 
 func exit(code *int32, signal string) string {

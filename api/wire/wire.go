@@ -19,6 +19,9 @@ type Job struct {
 	WorkerName  string          `json:"worker_name,omitempty" doc:"Name of that worker" example:"atlas"`
 	ExitCode    *int32          `json:"exit_code,omitempty" doc:"Exit code of the attempt that ended the job"`
 	Signal      string          `json:"signal,omitempty" doc:"Signal that ended it, such as KILL"`
+	Forced      bool            `json:"forced,omitempty" doc:"It had not ended when the grace after its stop signal had passed, and was killed"`
+	Killed      uint32          `json:"killed,omitempty" doc:"How many processes it left that were killed"`
+	Escaped     bool            `json:"escaped,omitempty" doc:"Some processes it left could not be killed"`
 	Reason      string          `json:"reason,omitempty" doc:"Why it waits or how it ended, as a code" example:"busy"`
 	Summary     string          `json:"summary,omitempty" doc:"The reason in a few words" example:"exit code 1"`
 	Explanation string          `json:"explanation,omitempty" doc:"Why it waits, as sentences; or what else is known of why it failed"`

@@ -23,6 +23,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -44,6 +45,7 @@ const (
 
 const (
 	guardedVariable = "HODEI_GUARDED" // set in the agent, not in the guard
+	gateVariable    = "HODEI_GATE"    // set in the guard: the descriptor of its gate
 	tokenDescriptor = 3               // where the agent reads its token
 	memoryLimit     = 32 << 20        // beyond which the garbage collector works harder
 	guardMemory     = 4 << 20
@@ -76,9 +78,31 @@ func main() {
 	os.Exit(run(options))
 }
 
+// passGate waits until whoever started this agent has noted that it runs. One
+// that died before that would never find it again.
+func passGate() error {
+	number := os.Getenv(gateVariable)
+	if number == "" {
+		return nil
+	}
+	fd, err := strconv.Atoi(number)
+	if err != nil {
+		return fmt.Errorf("%s=%s is no descriptor", gateVariable, number)
+	}
+	gate := os.NewFile(uintptr(fd), "gate")
+	defer gate.Close()
+	if _, err := io.ReadFull(gate, make([]byte, 1)); err != nil {
+		return fmt.Errorf("whoever started this agent ended before it had noted that: %w", err)
+	}
+	return nil
+}
+
 // guard takes the token out of the environment and watches over the agent.
 func guard(o options) int {
 	debug.SetMemoryLimit(guardMemory)
+	if err := passGate(); err != nil {
+		return complain(err, exitFailed)
+	}
 	token, err := takeToken()
 	if err != nil {
 		return complain(err, exitUsage)
@@ -98,7 +122,7 @@ func guard(o options) int {
 	}
 	status, err := process.Guard(process.Guarded{
 		Argv:  os.Args,
-		Env:   append(without(os.Environ(), tokenVariable, tokenFileVariable, guardedVariable), guardedVariable+"=true"),
+		Env:   append(without(os.Environ(), tokenVariable, tokenFileVariable, guardedVariable, gateVariable), guardedVariable+"=true"),
 		Files: []*os.File{read},
 	})
 	if err != nil {

@@ -18,7 +18,10 @@ func (a *app) cmdDev() *cobra.Command {
 		Long: `All data is in one folder, with an admin token beside it in DATA.token. The
 other commands find the one started last. One line, ready http=… grpc=…, is
 printed when it listens. The first Ctrl-C stops it in order, the second at once.
-Jobs go on without it; started again, it takes them back.`,
+Jobs go on without it; started again, it takes them back.
+
+Jobs run as the user that runs this, and can do all that user can: run only
+code that you trust.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := loadServerConfig(c.Flags())

@@ -94,8 +94,11 @@ func (a *app) jobRow(j *wire.Job) []table.Cell {
 	switch j.State {
 	case "succeeded":
 	case "running":
-		if j.Cancelling {
+		switch {
+		case j.Cancelling:
 			why = "being cancelled"
+		case j.Waits:
+			why = "waiting for keyboard input"
 		}
 	case "pending", "bound":
 		why = waitsFor(j)

@@ -174,6 +174,44 @@ func TestAgentKilled(t *testing.T) {
 	}
 }
 
+// kill -9 of an agent together with its guard: nobody is left to end its job, so
+// the next agent does.
+func TestAgentAndGuardKilled(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	dir := t.TempDir()
+	if _, stderr, code := c.hodei("run", "--detach", "--", "sh", "-c", `setsid sleep 300 & echo $! $$ > `+dir+`/tmp; mv `+dir+`/tmp `+dir+`/pids; sleep 300`); code != 0 {
+		t.Fatal(stderr)
+	}
+	var pids []int
+	eventually(t, commandLimit, func() error {
+		b, err := os.ReadFile(dir + "/pids")
+		if err == nil {
+			pids = pidsIn(t, string(b))
+		}
+		return err
+	})
+	both := c.agents()
+	for _, pid := range both { // stopped first, so that neither sees the other die
+		_ = syscall.Kill(pid, syscall.SIGSTOP)
+	}
+	for _, pid := range both {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	if alive(pids) == nil {
+		t.Fatal("the job's processes ended by themselves")
+	}
+	eventually(t, commandLimit, func() error {
+		if left := alive(pids); left != nil {
+			return fmt.Errorf("still alive: %v", left)
+		}
+		return nil
+	})
+	if _, stderr, code := c.hodei("run", "--", "true"); code != 0 {
+		t.Errorf("the next job: exit code %d: %s", code, stderr)
+	}
+}
+
 // agentOf returns the agent above a job's process.
 func agentOf(t *testing.T, pid int) int {
 	t.Helper()

@@ -24,6 +24,9 @@ func (a *app) showJob(j *wire.Job, events []wire.Event) error {
 	if j.Cancelling {
 		state += ", being cancelled"
 	}
+	if j.Waits {
+		state += ", waiting for keyboard input"
+	}
 	how := ending(j)
 	if j.State == "pending" {
 		how = waitsFor(j)
@@ -80,10 +83,31 @@ func (a *app) jobFacts(j *wire.Job) []fact {
 	if j.Started != nil {
 		facts = append(facts, fact{"waited", took(j.Started.Sub(j.Submitted))})
 	}
+	if text := force(j); text != "" {
+		facts = append(facts, fact{"by force", text})
+	}
 	if u := usedOf(j.Usage, memoryOf(j)); u != "" {
 		facts = append(facts, fact{"peak", u})
 	}
 	return facts
+}
+
+// force says what of a job did not end by itself.
+func force(j *wire.Job) string {
+	var parts []string
+	if j.Forced {
+		parts = append(parts, "killed when its grace had passed")
+	}
+	switch {
+	case j.Killed == 1:
+		parts = append(parts, "1 process it left")
+	case j.Killed > 1:
+		parts = append(parts, fmt.Sprintf("%d processes it left", j.Killed))
+	}
+	if j.Escaped {
+		parts = append(parts, "some could not be killed")
+	}
+	return strings.Join(parts, ", ")
 }
 
 // runsShown is how much of a command is shown, in characters.

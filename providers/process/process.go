@@ -1,7 +1,8 @@
 // Package process starts agents as processes on this machine. An agent is in a
 // session of its own, with its output in a file, so that it outlives the server:
 // a server that was killed finds it again by its pid and start time, and does not
-// start a second one.
+// start a second one. Jobs run as the user that the server runs as: this is for
+// code that is trusted with all that user may do.
 //
 //	DIR/WORKER/agent.json   pid, start time and boot of the process
 //	DIR/WORKER/agent.log    what it prints
@@ -25,9 +26,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/hodei-jobs/hodei/providers"
 )
@@ -38,7 +36,7 @@ const (
 	tokenName  = "token"
 	stateName  = "state"
 
-	killWait = 5 * time.Second // for a killed process to be gone
+	gateVariable = "HODEI_GATE" // tells the agent the descriptor of its gate
 )
 
 // Config says where agents live.
@@ -93,21 +91,43 @@ func (p *Provider) Launch(ctx context.Context, l providers.Launch) (handle strin
 	cmd.Env = append(environment(os.Environ()), "HODEI_SERVER_URL="+l.ServerURL, "HODEI_WORKER_TOKEN_FILE="+token)
 	cmd.Dir = dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	log, err := os.OpenFile(filepath.Join(dir, logName), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return "", fmt.Errorf("cannot start worker %s: %w", l.Name, err)
-	}
-	defer func() { _ = log.Close() }()
-	cmd.Stdout, cmd.Stderr = log, log // files: a broken pipe would kill it with the server
-	if err := cmd.Start(); err != nil {
-		return "", fmt.Errorf("cannot start worker %s: %w", l.Name, err)
-	}
-	go func() { _ = cmd.Wait() }() // so that it does not stay as a zombie while this server lives
-	if err := p.save(l.Worker, cmd.Process.Pid); err != nil {
-		_ = cmd.Process.Kill()
+	if err := p.start(cmd, l.Worker); err != nil {
 		return "", fmt.Errorf("cannot start worker %s: %w", l.Name, err)
 	}
 	return l.Worker, nil
+}
+
+// start starts an agent and records it. The agent waits at a gate until it is
+// recorded: if this server ends before that, the agent ends too, so that none
+// runs that the next server doesn't know of.
+func (p *Provider) start(cmd *exec.Cmd, worker string) error {
+	log, err := os.OpenFile(filepath.Join(cmd.Dir, logName), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }()
+	cmd.Stdout, cmd.Stderr = log, log // files: a broken pipe would kill it with the server
+	gate, open, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = open.Close() }()
+	cmd.ExtraFiles = []*os.File{gate} // descriptor 3
+	cmd.Env = append(cmd.Env, gateVariable+"=3")
+	err = cmd.Start()
+	_ = gate.Close()
+	if err != nil {
+		return err
+	}
+	go func() { _ = cmd.Wait() }() // so that it does not stay as a zombie while this server lives
+	err = p.save(worker, cmd.Process.Pid)
+	if err == nil {
+		_, err = open.Write([]byte{1})
+	}
+	if err != nil {
+		_ = cmd.Process.Kill()
+	}
+	return err
 }
 
 func arguments(dir string, l providers.Launch) []string {
@@ -196,97 +216,6 @@ func (p *Provider) Running(context.Context) ([]providers.Instance, error) {
 		}
 	}
 	return out, nil
-}
-
-// Ended implements [providers.Provider].
-func (p *Provider) Ended(ctx context.Context, handle string) (<-chan struct{}, error) {
-	ended := make(chan struct{})
-	r, ok := p.load(handle)
-	if !ok || !r.alive() {
-		close(ended)
-		return ended, nil
-	}
-	fd, err := unix.PidfdOpen(r.PID, 0)
-	switch {
-	case errors.Is(err, unix.ESRCH):
-		close(ended)
-		return ended, nil
-	case err != nil:
-		return nil, fmt.Errorf("cannot watch worker %s: %w", handle, err)
-	}
-	// A pidfd is readable when its process has ended. The event fd wakes the wait
-	// when nobody is interested any more.
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot watch worker %s: %w", handle, err), unix.Close(fd))
-	}
-	stop := context.AfterFunc(ctx, func() { _, _ = unix.Write(wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) })
-	go func() {
-		defer close(ended)
-		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(wake), Events: unix.POLLIN}}
-		for {
-			if _, err := unix.Poll(fds, -1); !errors.Is(err, unix.EINTR) {
-				break
-			}
-		}
-		if stop() { // else the function has begun and may still write
-			_ = unix.Close(wake)
-		}
-		_ = unix.Close(fd)
-	}()
-	return ended, nil
-}
-
-// Stop implements [providers.Provider].
-func (p *Provider) Stop(ctx context.Context, handle string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	r, ok := p.load(handle)
-	if !ok || !r.alive() {
-		return nil
-	}
-	ended, err := p.Ended(context.WithoutCancel(ctx), handle)
-	if err != nil {
-		return err
-	}
-	if err := syscall.Kill(r.PID, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return fmt.Errorf("cannot stop worker %s: %w", handle, err)
-	}
-	select {
-	case <-ended:
-		return nil
-	case <-ctx.Done():
-	}
-	return r.kill(ended)
-}
-
-// kill ends the agent under its guard, which then kills the agent's jobs and ends
-// too; and the guard itself if even that takes too long.
-func (r record) kill(ended <-chan struct{}) error {
-	for _, agent := range children(r.PID) {
-		_ = syscall.Kill(agent, syscall.SIGKILL)
-	}
-	if within(ended, killWait) {
-		return nil
-	}
-	if err := syscall.Kill(r.PID, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return fmt.Errorf("cannot kill process %d: %w", r.PID, err)
-	}
-	if within(ended, killWait) {
-		return nil
-	}
-	return fmt.Errorf("process %d does not end", r.PID)
-}
-
-func within(ended <-chan struct{}, limit time.Duration) bool {
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-ended:
-		return true
-	case <-timer.C:
-		return false
-	}
 }
 
 var _ providers.Provider = (*Provider)(nil)

@@ -39,6 +39,13 @@ var agentDir = sync.OnceValue(func() string {
 var built string // removed at the end
 
 func TestMain(m *testing.M) {
+	if data := os.Getenv(launchVariable); data != "" {
+		agents := os.Getenv(agentsVariable)
+		p := process.New(process.Config{Dir: filepath.Join(data, "agents"), Binary: process.Binary{AgentDir: agents, BinDir: data + "/bin"}.Find})
+		_, err := p.Launch(context.Background(), launch("w1"))
+		fmt.Println(err)
+		return
+	}
 	status := m.Run()
 	if built != "" {
 		os.RemoveAll(built)

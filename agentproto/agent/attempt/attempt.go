@@ -147,7 +147,8 @@ func (a *Attempt) Start() {
 }
 
 // Cancel stops it: the signal now, KILL after the grace. It then ends with a
-// result like any other. A second one may shorten the grace, but not change why.
+// result like any other. A second one may shorten the grace, but not change why,
+// nor is the job signalled again: a server may say it after each reconnect.
 func (a *Attempt) Cancel(stop Stop) {
 	a.mu.Lock()
 	current := a.halt(stop)
@@ -192,14 +193,7 @@ func (a *Attempt) halt(stop Stop) *process.Process {
 	return a.current
 }
 
-func halt(p *process.Process, stop Stop) {
-	if stop.Grace <= 0 {
-		p.Kill()
-		return
-	}
-	p.Signal(stop.Signal)
-	time.AfterFunc(stop.Grace, p.Kill) // which is nothing once it has ended
-}
+func halt(p *process.Process, stop Stop) { p.Stop(stop.Signal, stop.Grace) }
 
 // Phase is where it stands.
 func (a *Attempt) Phase() agentprotov1.Phase {

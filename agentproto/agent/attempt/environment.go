@@ -17,6 +17,9 @@ const (
 	defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )
 
+// WorkspaceVariable names a job's workspace in the environment of its processes.
+const WorkspaceVariable = ownPrefix + "WORKSPACE"
+
 // Inherited is what jobs get of the agent's environment: all but what is the
 // agent's own.
 func Inherited(environment []string) []string {
@@ -66,7 +69,7 @@ func (a *Attempt) environment(step int, folder string) []string {
 		"HODEI_NAMESPACE="+a.assign.GetNamespace(),
 		"HODEI_ATTEMPT="+strconv.FormatUint(uint64(a.key.Attempt), 10),
 		"HODEI_STEP="+strconv.Itoa(step+1),
-		"HODEI_WORKSPACE="+folder,
+		WorkspaceVariable+"="+folder,
 		"HODEI_AGENT="+a.parts.Program,
 		socket.Variable+"="+a.socket,
 	))

@@ -131,6 +131,7 @@ func (a *Attempt) steps(folder string, result *agentprotov1.Result) {
 		e := a.step(i, folder)
 		a.note(i, e)
 		result.Killed += uint32(e.exit.Killed)
+		result.Forced, result.Escaped = result.Forced || e.exit.Forced, result.Escaped || e.exit.Escaped
 		result.Step = uint32(i) + 1
 		switch {
 		case e.state == stateSucceeded || step.GetContinueOnError() && !e.stopped:

@@ -53,7 +53,7 @@ func TestSecretsAreInTheEnvironmentOfEveryStep(t *testing.T) {
 		case err != nil || !e.Type().IsRegular():
 			return err
 		}
-		if data, err := os.ReadFile(path); err != nil || bytes.Contains(data, value[:10]) {
+		if data, err := os.ReadFile(path); err != nil && !errors.Is(err, fs.ErrNotExist) || bytes.Contains(data, value[:10]) {
 			t.Errorf("%s has it, %v", path, err)
 		}
 		return nil

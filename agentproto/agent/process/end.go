@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	// DrainLimit is how long the output may stay open and silent after the main
-	// process has ended, before whoever holds it is killed.
+	// DrainLimit is how long the output may stay open after the main process has
+	// ended, before whoever holds it is killed: also while nobody takes the output,
+	// such as a server that is away. What they wrote until then is kept.
 	DrainLimit = 2 * time.Second
 
 	exitOfKilledChild = 128 + int(syscall.SIGKILL) // what a shell exits with whose child was killed
@@ -22,6 +23,7 @@ type Exit struct {
 	Code   int    // of the main process; -1 if a signal ended it
 	Signal string // that ended the main process, such as KILL; else empty
 
+	Forced      bool // the grace after Stop had passed, and it was killed
 	Stopped     bool // Signal or Kill was called before the main process ended
 	OutOfMemory bool // the kernel killed one of its processes for lack of memory
 
@@ -38,7 +40,7 @@ type Exit struct {
 func (p *Process) Wait() Exit {
 	p.awaitMain()
 	exit := Exit{Took: time.Since(p.started)}
-	p.outputs.waitAtMost(DrainLimit)
+	p.outputs.endWithin(DrainLimit)
 	exit.Killed, exit.Escaped = p.sweep()
 	if !p.outputs.waitAtMost(DrainLimit) {
 		// Somebody outside of the tree holds the output, or one that can't be
@@ -68,7 +70,10 @@ func (p *Process) reap(exit *Exit) {
 	p.mu.Lock()
 	state, err := p.main.Wait()
 	p.reaped = true
-	exit.Stopped = p.stopped
+	if p.killer != nil {
+		p.killer.Stop()
+	}
+	exit.Stopped, exit.Forced = p.stopped, p.forced
 	killed := p.killed
 	p.mu.Unlock()
 	p.host.forget(p)

@@ -7,7 +7,8 @@
 // on /dev/tty would wait for ever instead of failing at once.
 //
 // Whatever leaves the main process's tree is given to this process, which is a
-// subreaper. It is known by a mark that every descendant inherits (see mark.go).
+// subreaper. It is known by a mark that every descendant inherits (see mark.go),
+// or by what it was seen to descend from (see owner.go).
 // The end of a process is always the same: wait for the main process, give its
 // output time to end, kill what is left, read the output to its end, reap the
 // main process. Until that last step its pid stays taken, so that a signal to
@@ -46,6 +47,7 @@ type Host struct {
 	// sweeping is held by a pass over orphans. Only a pass reaps them, so the
 	// pids it has listed stay theirs.
 	sweeping sync.Mutex
+	traces   map[identity]*trace // guarded by sweeping; of orphans, and of descendants that were seen
 }
 
 // NewHost makes this program a subreaper. oom counts the processes that were
@@ -70,6 +72,7 @@ func NewHost(oom func() (kills uint64, ok bool)) (*Host, error) {
 		null:   null,
 		oom:    oom,
 		known:  map[int]*Process{},
+		traces: map[identity]*trace{},
 		serial: rand.Uint32N(maxMark),
 	}, nil
 }
@@ -82,8 +85,9 @@ type Tree struct {
 	Orphans []int
 }
 
-// Trees lists the running processes. It also reaps orphans that have ended, so
-// it should be called now and then while jobs run.
+// Trees lists the running processes. It also reaps orphans that have ended and
+// kills those whose process has ended without them, so it should be called now
+// and then.
 func (h *Host) Trees() []Tree {
 	h.sweeping.Lock()
 	defer h.sweeping.Unlock()
@@ -93,8 +97,12 @@ func (h *Host) Trees() []Tree {
 		trees = append(trees, Tree{Process: p, Main: p.pid})
 	}
 	for _, pid := range orphans {
-		owner := h.owner(pid, known)
+		owner, nobodys := h.owner(pid, known)
 		if h.reap(pid, owner) {
+			continue
+		}
+		if nobodys {
+			killTree(pid, nil)
 			continue
 		}
 		for i := range trees {
@@ -123,26 +131,6 @@ func (h *Host) list() (orphans []int, known []*Process) {
 		known = append(known, p)
 	}
 	return orphans, known
-}
-
-// owner is the process whose descendant an orphan is. One without any trace
-// belongs to the last process that runs.
-func (h *Host) owner(orphan int, known []*Process) *Process {
-	for _, find := range []func(int) (uint32, bool){markOf, environmentMark} {
-		mark, ok := find(orphan)
-		if !ok {
-			continue
-		}
-		for _, p := range known {
-			if p.mark == mark {
-				return p
-			}
-		}
-	}
-	if len(known) == 1 {
-		return known[0]
-	}
-	return nil
 }
 
 // reap takes an orphan's exit status if it has ended. Its CPU time counts for

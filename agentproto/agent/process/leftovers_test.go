@@ -1,6 +1,7 @@
 package process_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +139,72 @@ func TestCancel(t *testing.T) {
 			t.Error("it ended by itself, but counts as stopped")
 		}
 	})
+}
+
+func TestAskedAgainAProcessHearsASignalOnce(t *testing.T) {
+	out := newLines()
+	spec := sh("trap 'echo heard' TERM; trap 'echo last; exit 7' INT; echo ready; while :; do sleep 0.01; done")
+	spec.Stdout = out
+	p := start(t, spec)
+	out.await(t, "ready")
+	p.Stop(unix.SIGTERM, time.Minute)
+	out.await(t, "heard")
+	p.Stop(unix.SIGTERM, time.Minute)
+	p.Stop(unix.SIGINT, time.Minute)
+	if exit := p.Wait(); exit.Code != 7 || exit.Forced || strings.Count(out.String(), "heard") != 1 {
+		t.Errorf("got %+v, %q", exit, out)
+	}
+}
+
+func TestOfSeveralGracesTheOneThatEndsFirstCounts(t *testing.T) {
+	for _, graces := range [][]time.Duration{
+		{time.Minute, 50 * time.Millisecond, time.Minute},
+		{50 * time.Millisecond, time.Minute},
+		{time.Minute, 0},
+	} {
+		out := newLines()
+		spec := sh("trap '' TERM; echo ready; while :; do sleep 0.01; done")
+		spec.Stdout = out
+		p := start(t, spec)
+		out.await(t, "ready")
+		begin := time.Now()
+		for _, grace := range graces {
+			p.Stop(unix.SIGTERM, grace)
+		}
+		passed := !slices.Contains(graces, 0) // else it is killed at once
+		if exit := p.Wait(); exit.Signal != "KILL" || exit.Forced != passed || time.Since(begin) > patience {
+			t.Errorf("after %v: %+v", graces, exit)
+		}
+	}
+}
+
+// blocked takes no output until it is released.
+type blocked struct{ release chan struct{} }
+
+func (b blocked) Write(p []byte) (int, error) {
+	<-b.release
+	return len(p), nil
+}
+
+func TestLeftoversAreKilledAlsoWhileNobodyTakesTheOutput(t *testing.T) {
+	seconds, alive := sleeper(t)
+	out := blocked{make(chan struct{})}
+	spec := sh("yes & sleep " + seconds + " & true")
+	spec.Stdout = out
+	p := start(t, spec)
+	exited := make(chan process.Exit, 1)
+	go func() { exited <- p.Wait() }()
+	eventually(t, patience, "it began", func() bool { return alive() == 1 })
+	eventually(t, patience, "nothing is left", func() bool { return alive() == 0 })
+	select {
+	case <-exited:
+		t.Error("it ended before its output was taken")
+	default:
+	}
+	close(out.release)
+	if exit := <-exited; exit.Killed != 2 || exit.Code != 0 {
+		t.Errorf("got %+v", exit)
+	}
 }
 
 func cancel(t *testing.T, script string, grace time.Duration) (process.Exit, time.Duration) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,13 +31,19 @@ var stages = map[string]func(){
 	"guard":   guardStage,
 	"guarded": guardedStage,
 	"oom":     oomStage,
+
+	"headless": headlessStage,
 }
+
+// init keeps the main function on the first thread, for the stage that ends it.
+func init() { runtime.LockOSThread() }
 
 func TestMain(m *testing.M) {
 	if stage := stages[os.Getenv(stageVariable)]; stage != nil {
 		stage()
 		return
 	}
+	runtime.UnlockOSThread()
 	os.Exit(m.Run())
 }
 
@@ -209,6 +216,30 @@ func guardedStage() {
 	session, _ := unix.Getsid(0)
 	fmt.Printf("%d %t\n", os.Getpid(), session == os.Getpid())
 	p.Wait()
+}
+
+// headlessStage ends its first thread, and goes on in others. It says so.
+func headlessStage() {
+	go func() {
+		for {
+			stat, err := procfs.ReadStat(os.Getpid())
+			if err == nil && stat.State == 'Z' {
+				break
+			}
+			<-time.After(time.Millisecond)
+		}
+		fmt.Printf("headless %d\n", os.Getpid())
+		if until := os.Getenv("TEST_UNTIL"); until != "" {
+			for {
+				if _, err := os.Stat(until); err == nil {
+					os.Exit(7)
+				}
+				<-time.After(time.Millisecond)
+			}
+		}
+		select {}
+	}()
+	unix.Syscall(unix.SYS_EXIT, 0, 0, 0)
 }
 
 // oomStage runs a job in a control group that has little memory.

@@ -144,6 +144,16 @@ func (o *outputs) close() {
 	}
 }
 
+// endWithin waits until the output has ended, at most for the limit.
+func (o *outputs) endWithin(limit time.Duration) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-o.ended:
+	case <-timer.C:
+	}
+}
+
 // waitAtMost waits until the output has ended, and reports whether it did before
 // the process was waited for longer than limit. Time in which the reader waits
 // for its own writer doesn't count: what lies in a full pipe is not late.

@@ -1,8 +1,10 @@
 package process
 
 import (
+	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -39,6 +41,41 @@ func (p *Process) Signal(signal syscall.Signal) {
 			}
 		}
 	})
+}
+
+// Stop asks the process to end: by the signal now, by Kill after the grace. Asked
+// again it doesn't hear the same signal again, and of several graces the one that
+// ends first counts. So whoever isn't sure of having asked may ask again.
+func (p *Process) Stop(signal syscall.Signal, grace time.Duration) {
+	if grace <= 0 {
+		p.Kill()
+		return
+	}
+	p.mu.Lock()
+	again := slices.Contains(p.asked, signal)
+	if !again {
+		p.asked = append(p.asked, signal)
+	}
+	end := time.Now().Add(grace)
+	switch {
+	case p.killer == nil:
+		p.killAt, p.killer = end, time.AfterFunc(grace, p.force)
+	case end.Before(p.killAt):
+		p.killAt = end
+		p.killer.Reset(grace)
+	}
+	p.mu.Unlock()
+	if !again {
+		p.Signal(signal)
+	}
+}
+
+// force is Kill, when a grace has passed.
+func (p *Process) force() {
+	p.mu.Lock()
+	p.forced = p.forced || !p.over && p.runs()
+	p.mu.Unlock()
+	p.Kill() // which is nothing once it has ended
 }
 
 // send also wakes who is stopped, who would never hear the signal.
@@ -79,7 +116,7 @@ func (p *Process) each(f func(root int)) {
 	f(p.pid)
 	orphans, known := p.host.list()
 	for _, pid := range orphans {
-		if p.host.owner(pid, known) == p {
+		if owner, _ := p.host.owner(pid, known); owner == p {
 			f(pid)
 		}
 	}
@@ -87,7 +124,4 @@ func (p *Process) each(f func(root int)) {
 
 // runs says whether the main process has not ended, though Wait may not have seen
 // that yet: a job that ended by itself was not stopped.
-func (p *Process) runs() bool {
-	stat, err := procfs.ReadStat(p.pid)
-	return err == nil && stat.State != 'Z'
-}
+func (p *Process) runs() bool { return procfs.Alive(p.pid) }

@@ -42,10 +42,14 @@ type Process struct {
 	orphanCPU atomic.Int64 // ns, of its orphans that were reaped
 
 	mu      sync.Mutex
-	over    bool // the main process has ended
-	reaped  bool // and its pid may be a stranger's now
-	stopped bool // Signal or Kill was called before it ended
-	killed  bool // Kill was called
+	over    bool             // the main process has ended
+	reaped  bool             // and its pid may be a stranger's now
+	stopped bool             // Signal or Kill was called before it ended
+	killed  bool             // Kill was called
+	forced  bool             // its grace had passed before it ended
+	asked   []syscall.Signal // by Stop
+	killer  *time.Timer      // calls Kill at killAt; nil before Stop
+	killAt  time.Time
 }
 
 // StartError says why a program can't be run, in words for the job's page.

@@ -21,7 +21,7 @@ const (
 // sweep kills what is left of a process whose main process has ended.
 func (p *Process) sweep() (killed int, escaped bool) {
 	mine := func(orphan int, known []*Process) (*Process, bool) {
-		owner := p.host.owner(orphan, known)
+		owner, _ := p.host.owner(orphan, known)
 		return owner, owner == p
 	}
 	return p.host.sweep(mine)
@@ -79,8 +79,8 @@ func killTree(root int, dead map[int]bool) {
 		}
 	}
 	for _, pid := range tree {
-		stat, err := procfs.ReadStat(pid)
-		if err == nil && stat.State != 'Z' && unix.Kill(pid, unix.SIGKILL) == nil && dead != nil {
+		alive := procfs.Alive(pid)
+		if unix.Kill(pid, unix.SIGKILL) == nil && alive && dead != nil {
 			dead[pid] = true
 		}
 	}

@@ -30,6 +30,39 @@ func ReadStat(pid int) (Stat, error) {
 	return parseStat(pid, data)
 }
 
+// Alive says whether any thread of a process runs. A process whose first thread
+// has ended looks ended by its stat, while its other threads go on.
+func Alive(pid int) bool {
+	stat, err := ReadStat(pid)
+	return err == nil && stat.Alive()
+}
+
+// Alive is [Alive] of a process whose stat was read.
+func (s Stat) Alive() bool {
+	if !ended(s.State) {
+		return true
+	}
+	threads, err := Threads(s.Pid)
+	if err != nil {
+		return false
+	}
+	for _, thread := range threads {
+		if thread == s.Pid {
+			continue
+		}
+		data, err := Read(file(s.Pid, "task/"+strconv.Itoa(thread)+"/stat"))
+		if err != nil {
+			continue // has ended
+		}
+		if stat, err := parseStat(thread, data); err == nil && !ended(stat.State) {
+			return true
+		}
+	}
+	return false
+}
+
+func ended(state byte) bool { return state == 'Z' || state == 'X' }
+
 // Fields of stat(5) counted from the one after the command, which is the state.
 const (
 	fieldState   = 0

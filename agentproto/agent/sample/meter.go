@@ -131,7 +131,7 @@ func look(found []procfs.Stat, p *process.Process, pss bool) observation {
 	seen.cpu = p.OrphanCPU()
 	for i, stat := range found {
 		seen.cpu += time.Duration(stat.Ticks+stat.ChildTicks) * tick
-		if stat.State == 'Z' {
+		if !stat.Alive() {
 			continue
 		}
 		seen.processes++

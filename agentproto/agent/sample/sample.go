@@ -130,8 +130,13 @@ func (s *Sampler) Sample(now time.Time) {
 	if err != nil {
 		return // usage stays what it was
 	}
+	found := make(map[*process.Process][]procfs.Stat, len(trees))
 	for _, tree := range trees {
-		s.sample(tree, processes.below(append(tree.Orphans, tree.Main)), now)
+		found[tree.Process] = processes.below(append(tree.Orphans, tree.Main))
+	}
+	s.host.Saw(found, processes.start)
+	for _, tree := range trees {
+		s.sample(tree, found[tree.Process], now)
 	}
 }
 
@@ -181,6 +186,12 @@ func readProcesses() (table, error) {
 		t.children[stat.Parent] = append(t.children[stat.Parent], pid)
 	}
 	return t, nil
+}
+
+// start is when a process started.
+func (t table) start(pid int) (ticks uint64, ok bool) {
+	stat, ok := t.byPid[pid]
+	return stat.Start, ok
 }
 
 // below gives the trees that begin at the roots.

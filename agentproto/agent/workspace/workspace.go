@@ -25,6 +25,11 @@ const (
 	// settled is how old a folder must be when it is given out for its time of
 	// change to tell whether it was changed later: file systems count in steps.
 	settled = 20 * time.Millisecond
+
+	// How long after a folder could not be made the next is tried: longer each
+	// time, up to the second of these.
+	firstRetry = time.Second
+	maxRetry   = time.Minute
 )
 
 // Folder is a workspace.
@@ -39,6 +44,10 @@ type Folder struct {
 // Pool makes workspaces below one folder, which is its own alone. It is safe for
 // concurrent use.
 type Pool struct {
+	// Report is told what could not be made ahead or removed, once for each. It
+	// may be set before Run, and is called by goroutines of that.
+	Report func(error)
+
 	root  *os.Root
 	last  atomic.Uint64
 	ready chan Folder
@@ -91,13 +100,23 @@ func (p *Pool) Run(ctx context.Context) {
 	<-removed
 }
 
-// makeAll keeps folders ready. When it can't make one, Take will, and tell why.
+// makeAll keeps folders ready. While it can't make one, Take tries, and tells
+// why not.
 func (p *Pool) makeAll(ctx context.Context) {
+	pause := firstRetry
 	for {
 		folder, err := p.make()
 		if err != nil {
-			return
+			if pause == firstRetry {
+				p.report(fmt.Errorf("cannot make workspaces ahead: %w", err))
+			}
+			if !sleep(ctx, pause) {
+				return
+			}
+			pause = min(2*pause, maxRetry)
+			continue
 		}
+		pause = firstRetry
 		select {
 		case p.ready <- folder:
 		case <-ctx.Done():
@@ -106,17 +125,35 @@ func (p *Pool) makeAll(ctx context.Context) {
 	}
 }
 
+// sleep reports whether it was not cut short.
+func sleep(ctx context.Context, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (p *Pool) report(err error) {
+	if err != nil && p.Report != nil {
+		p.Report(err)
+	}
+}
+
 func (p *Pool) removeAll(ctx context.Context) {
 	for _, name := range p.old {
 		if ctx.Err() != nil {
 			return
 		}
-		p.remove(name)
+		p.report(p.remove(ctx, name))
 	}
 	for {
 		select {
 		case name := <-p.used:
-			p.remove(name)
+			p.report(p.remove(ctx, name))
 		case <-ctx.Done():
 			return
 		}
@@ -196,19 +233,4 @@ func (p *Pool) make() (Folder, error) {
 		made, err := p.changed(name)
 		return Folder{Path: filepath.Join(p.root.Name(), name), name: name, made: made}, err
 	}
-}
-
-// remove never follows a link out of the folder, whatever a job put there. What
-// a job made unreadable is opened up first.
-func (p *Pool) remove(name string) {
-	if p.root.RemoveAll(name) == nil {
-		return
-	}
-	_ = fs.WalkDir(p.root.FS(), name, func(path string, entry fs.DirEntry, _ error) error {
-		if entry != nil && entry.IsDir() {
-			_ = p.root.Chmod(path, folderMode)
-		}
-		return nil
-	})
-	_ = p.root.RemoveAll(name)
 }

@@ -20,6 +20,13 @@ func running(t testing.TB, folder string) *workspace.Pool {
 	if err != nil {
 		t.Fatal(err)
 	}
+	run(t, p)
+	return p
+}
+
+// run runs a pool until the test ends.
+func run(t testing.TB, p *workspace.Pool) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -30,7 +37,6 @@ func running(t testing.TB, folder string) *workspace.Pool {
 		cancel()
 		<-done
 	})
-	return p
 }
 
 func take(t *testing.T, p *workspace.Pool) workspace.Folder {

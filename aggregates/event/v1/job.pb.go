@@ -798,6 +798,8 @@ type Ending struct {
 	EndedAtNs     int64                  `protobuf:"varint,5,opt,name=ended_at_ns,json=endedAtNs,proto3" json:"ended_at_ns,omitempty"` // by the worker's clock, ns since 1970; for show only, decides nothing
 	TookNs        int64                  `protobuf:"varint,6,opt,name=took_ns,json=tookNs,proto3" json:"took_ns,omitempty"`            // from exec to the end, by the worker's monotonic clock
 	Usage         *Usage                 `protobuf:"bytes,7,opt,name=usage,proto3" json:"usage,omitempty"`
+	Forced        bool                   `protobuf:"varint,8,opt,name=forced,proto3" json:"forced,omitempty"`   // it had not ended when the grace after its stop signal had passed, and was killed
+	Escaped       bool                   `protobuf:"varint,9,opt,name=escaped,proto3" json:"escaped,omitempty"` // some processes left over could not be killed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -879,6 +881,20 @@ func (x *Ending) GetUsage() *Usage {
 		return x.Usage
 	}
 	return nil
+}
+
+func (x *Ending) GetForced() bool {
+	if x != nil {
+		return x.Forced
+	}
+	return false
+}
+
+func (x *Ending) GetEscaped() bool {
+	if x != nil {
+		return x.Escaped
+	}
+	return false
 }
 
 // JobSucceeded: the attempt ended with exit code 0. Raised by FinishJob.
@@ -1890,7 +1906,7 @@ const file_event_v1_job_proto_rawDesc = "" +
 	"\x06signal\x18\x06 \x01(\tR\x06signal\x12\x17\n" +
 	"\atook_ns\x18\a \x01(\x03R\x06tookNsB\f\n" +
 	"\n" +
-	"_exit_code\"\xed\x01\n" +
+	"_exit_code\"\x9f\x02\n" +
 	"\x06Ending\x12 \n" +
 	"\texit_code\x18\x01 \x01(\x11H\x00R\bexitCode\x88\x01\x01\x12\x16\n" +
 	"\x06signal\x18\x02 \x01(\tR\x06signal\x12\x1d\n" +
@@ -1899,7 +1915,9 @@ const file_event_v1_job_proto_rawDesc = "" +
 	"\x06killed\x18\x04 \x01(\rR\x06killed\x12\x1e\n" +
 	"\vended_at_ns\x18\x05 \x01(\x03R\tendedAtNs\x12\x17\n" +
 	"\atook_ns\x18\x06 \x01(\x03R\x06tookNs\x12+\n" +
-	"\x05usage\x18\a \x01(\v2\x15.hodei.event.v1.UsageR\x05usageB\f\n" +
+	"\x05usage\x18\a \x01(\v2\x15.hodei.event.v1.UsageR\x05usage\x12\x16\n" +
+	"\x06forced\x18\b \x01(\bR\x06forced\x12\x18\n" +
+	"\aescaped\x18\t \x01(\bR\aescapedB\f\n" +
 	"\n" +
 	"_exit_code\"u\n" +
 	"\fJobSucceeded\x12\x18\n" +
