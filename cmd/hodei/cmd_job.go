@@ -157,7 +157,7 @@ func (a *app) cmdJobEvents() *cobra.Command {
 // jobEvents shows a job's events. There are few of them, so all pages are read;
 // with -o json each is a line.
 func (a *app) jobEvents(ctx context.Context, cl *client.Client, id string) error {
-	v := url.Values{}
+	v, called := url.Values{}, a.names(ctx, cl)
 	for {
 		page, raw, err := fetch[wire.Events](ctx, a, cl, jobPath(id, "/events"), v)
 		if err != nil {
@@ -166,7 +166,7 @@ func (a *app) jobEvents(ctx context.Context, cl *client.Client, id string) error
 		if a.output == "json" {
 			err = a.emit(raw)
 		} else {
-			err = a.printEvents(page.Items)
+			err = a.printEvents(called, page.Items)
 		}
 		if err != nil || page.Next == "" {
 			return err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -90,7 +89,14 @@ func (a *app) cmdWorkerGet() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return read(c.Context(), a, cl, "/v1/workers/"+url.PathEscape(args[0]), nil, a.showWorker)
+			w, raw, err := a.worker(c.Context(), cl, args[0])
+			switch {
+			case err != nil:
+				return err
+			case a.output == "json":
+				return a.emit(raw)
+			}
+			return a.showWorker(w)
 		},
 	}
 }

@@ -52,9 +52,14 @@ func fakeJobs() []wire.Job {
 func fakeEvents() wire.Events {
 	return wire.Events{Items: []wire.Event{
 		{Position: 47341, Time: ago(485022 * time.Millisecond), Stream: "job-6wv0p3nc", Type: "JobSubmitted", Actor: "ci", Text: "submitted to web as test-e2e, needs 4 CPU"},
-		{Position: 47358, Time: ago(467738 * time.Millisecond), Stream: "job-6wv0p3nc", Type: "JobStarted", Text: "started on q7d3h1yb, attempt 1"},
+		{Position: 47358, Time: ago(467738 * time.Millisecond), Stream: "job-6wv0p3nc", Type: "JobStarted", Text: "started on q7d3h1yb, attempt 1",
+			Data: json.RawMessage(`{"attempt":1,"worker_id":"q7d3h1yb"}`)},
 		{Position: 47843, Time: ago(225610 * time.Millisecond), Stream: "job-6wv0p3nc", Type: "JobFailed", Text: "failed in step 2: out of memory\x1b[2J"},
-		{Position: 47844, Time: ago(225600 * time.Millisecond), Stream: "worker-q7d3h1yb", Type: "WorkerDraining", Text: "draining"},
+		{Position: 47844, Time: ago(225600 * time.Millisecond), Stream: "worker-q7d3h1yb", Type: "WorkerDraining", Text: "draining", Data: json.RawMessage(`{}`)},
+		{Position: 47845, Time: ago(225500 * time.Millisecond), Stream: "job-9d2mx7ht", Type: "JobBound", Text: "bound to m2c8v0xk as attempt 1; q7d3h1yb has 1 CPU free, needs 4; z9z9z9z9 is draining",
+			Data: json.RawMessage(`{"worker_id":"m2c8v0xk","attempt":1,"decision":{"refused":[{"worker_id":"q7d3h1yb"},{"worker_id":"z9z9z9z9"}]}}`)},
+		{Position: 47846, Time: ago(225400 * time.Millisecond), Stream: "worker-a1b2c3d4", Type: "WorkerRegistered", Text: "registered as new\x1b[2J, linux/amd64",
+			Data: json.RawMessage(`{"facts":{"name":"new\u001b[2J"}}`)},
 	}}
 }
 
@@ -71,6 +76,18 @@ func fakeWorkers() wire.Workers {
 		{ID: "r8k2c5wd", Name: "delta", State: "online", Draining: true, Since: ago(312 * time.Second), OS: "linux", Arch: "arm64", Capacity: amount(4, 16)},
 		{ID: "t0s4n6xe", State: "requested", Since: ago(3 * time.Second)},
 	}}
+}
+
+func getWorker(w http.ResponseWriter, r *http.Request) {
+	for _, worker := range fakeWorkers().Items {
+		if named := r.PathValue("id"); worker.ID == named || worker.Name == named {
+			answer(w, 200, worker)
+			return
+		}
+	}
+	p := wire.NewProblem(404, "not_found", "there is no worker "+r.PathValue("id"))
+	p.Help = "the workers there are: hodei worker list"
+	answer(w, 404, p)
 }
 
 func fakeQueue() wire.Queue {
@@ -136,7 +153,7 @@ func newFake(t *testing.T) *fake {
 	}))
 	mux.HandleFunc("POST /v1/jobs", f.submit)
 	mux.HandleFunc("GET /v1/workers", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, fakeWorkers()) })
-	mux.HandleFunc("GET /v1/workers/atlas", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, fakeWorkers().Items[0]) })
+	mux.HandleFunc("GET /v1/workers/{id}", getWorker)
 	mux.HandleFunc("GET /v1/events", f.listEvents)
 	mux.HandleFunc("GET /v1/secrets", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, 200, fakeSecrets(r.URL.Query().Get("namespace")))
