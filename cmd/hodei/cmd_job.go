@@ -122,11 +122,12 @@ func (a *app) cmdJobGet() *cobra.Command {
 				case a.output == "json":
 					return a.emit(raw)
 				}
-				events, _, err := fetch[wire.Events](c.Context(), a, cl, jobPath(id, "/events"), nil)
+				events, err := a.eventsOf(c.Context(), cl, id)
 				if err != nil {
 					return err
 				}
-				return a.showJob(job, events.Items)
+				earlier, _ := earlierEnds(events, a.names(c.Context(), cl), 0)
+				return a.showJob(job, events, fewer(earlier, id))
 			})
 		},
 	}
@@ -154,25 +155,15 @@ func (a *app) cmdJobEvents() *cobra.Command {
 	}
 }
 
-// jobEvents shows a job's events. There are few of them, so all pages are read;
-// with -o json each is a line.
+// jobEvents shows a job's events; with -o json each page is a line.
 func (a *app) jobEvents(ctx context.Context, cl *client.Client, id string) error {
-	v, called := url.Values{}, a.names(ctx, cl)
-	for {
-		page, raw, err := fetch[wire.Events](ctx, a, cl, jobPath(id, "/events"), v)
-		if err != nil {
-			return err
-		}
+	called := a.names(ctx, cl)
+	return a.eventPages(ctx, cl, id, func(page *wire.Events, raw json.RawMessage) error {
 		if a.output == "json" {
-			err = a.emit(raw)
-		} else {
-			err = a.printEvents(called, page.Items)
+			return a.emit(raw)
 		}
-		if err != nil || page.Next == "" {
-			return err
-		}
-		v.Set("cursor", page.Next)
-	}
+		return a.printEvents(called, page.Items)
+	})
 }
 
 func (a *app) cmdJobCancel() *cobra.Command {

@@ -35,9 +35,16 @@ func (a *app) cmdJobWait() *cobra.Command {
 	return c
 }
 
-// waitFor waits until the job has ended. Its output passes by unseen.
+// waitFor waits until the job has ended, and says what it waits for meanwhile. Its
+// output passes by unseen.
 func (a *app) waitFor(ctx context.Context, cl *client.Client, id string, asJob bool) error {
-	_, err := cl.FollowJob(ctx, id, client.LogsQuery{}, client.Follower{Log: func(*wire.LogPiece) error { return nil }, Lost: a.lostOnce()})
+	v := a.waitingViewer(cl, false)
+	end, err := cl.FollowJob(ctx, id, client.LogsQuery{}, client.Follower{
+		State: func(j *wire.Job) { v.retries(ctx, j); v.waits(j) }, Log: func(*wire.LogPiece) error { return nil }, Lost: v.lost})
+	if err == nil {
+		v.retries(ctx, end)
+	}
+	v.screen.close()
 	if err != nil {
 		return err
 	}
@@ -59,6 +66,20 @@ func (a *app) waitFor(ctx context.Context, cl *client.Client, id string, asJob b
 		return silent(exitNo)
 	}
 	return nil
+}
+
+// waitingViewer is a viewer of a command that waits for something of a job: where
+// lines can't be replaced it says once what that is.
+func (a *app) waitingViewer(cl *client.Client, raw bool) *viewer {
+	s := newScreen(a, a.output != "json", raw)
+	s.once = true
+	return &viewer{app: a, client: cl, screen: s}
+}
+
+// waits shows what becomes of the job until something else is shown.
+func (v *viewer) waits(j *wire.Job) {
+	v.back()
+	v.screen.wait(v.stateLine(j))
 }
 
 // lostOnce returns what tells, once an outage, that the connection was lost.

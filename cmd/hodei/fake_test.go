@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/hodei-jobs/hodei/aggregates/spec"
-	"github.com/hodei-jobs/hodei/api/sse"
 	"github.com/hodei-jobs/hodei/api/wire"
 )
 
@@ -140,7 +138,7 @@ func newFake(t *testing.T) *fake {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/jobs", f.listJobs)
 	mux.HandleFunc("GET /v1/jobs/{id}", f.withJob(func(w http.ResponseWriter, j *wire.Job) { answer(w, 200, j) }))
-	mux.HandleFunc("GET /v1/jobs/{id}/events", f.withJob(func(w http.ResponseWriter, _ *wire.Job) { answer(w, 200, fakeEvents()) }))
+	mux.HandleFunc("GET /v1/jobs/{id}/events", f.withJob(func(w http.ResponseWriter, j *wire.Job) { answer(w, 200, eventsOf(j)) }))
 	mux.HandleFunc("GET /v1/jobs/{id}/logs", f.logs)
 	mux.HandleFunc("GET /v1/jobs/{id}/logs/steps", f.withJob(func(w http.ResponseWriter, j *wire.Job) { answer(w, 200, fakeSteps(j)) }))
 	mux.HandleFunc("POST /v1/jobs/{id}/cancel", f.withJob(func(w http.ResponseWriter, j *wire.Job) {
@@ -328,62 +326,4 @@ func fakeFound(pattern, cursor string) wire.LogSearch {
 		found.Lines = []wire.LogLine{line(14201, "retry"), line(14202, "Killed\x1b[2J again")}
 	}
 	return found
-}
-
-// story streams the life of a job that was submitted: it runs for 12.4 s, writes
-// what its name says, and ends as its name says.
-func story(w http.ResponseWriter, j *wire.Job, follow bool) {
-	out := sse.NewWriter(w)
-	event := func(name, id string, v any) {
-		b, err := json.Marshal(v)
-		if err != nil {
-			panic(err)
-		}
-		out.Event(name, id, b)
-	}
-	end := *j
-	if follow && !j.Terminal() {
-		run := *j
-		run.State, run.Attempt, run.WorkerName, run.Started = "running", 1, "atlas", at(fakeNow)
-		event("state", "", run)
-		end = run
-		end.State, end.Finished = "succeeded", at(fakeNow.Add(12400*time.Millisecond))
-	}
-	offset := 0
-	for _, text := range outputOf[j.Name] {
-		offset += len(text)
-		event("", fmt.Sprint(1<<40+offset), wire.LogPiece{B: []byte(text), Time: fakeNow.UnixNano()})
-	}
-	if !follow {
-		event("head", "", wire.LogHead{Attempt: 1, Offset: uint64(offset), Whole: true})
-		_ = out.Flush()
-		return
-	}
-	switch j.Name {
-	case "make":
-		end.Usage = &wire.Usage{PeakMemory: ptr[uint64](412 << 20), PeakCPU: ptr(2.1)}
-	case "fails":
-		end.State, end.ExitCode, end.Summary = "failed", ptr[int32](7), "exit code 7"
-	case "killed":
-		end.State, end.Signal, end.Summary = "failed", "KILL", "ended by signal KILL, sender unknown"
-	case "slow":
-		end.State, end.Summary = "timed_out", "it ran longer than 10s"
-	case "away":
-		end.State, end.Summary = "lost", "its worker was silent for 30s"
-	case "elsewhere":
-		end.State, end.Summary = "cancelled", "cancelled: wrong branch"
-	}
-	event("end", "", end)
-	_ = out.Flush()
-}
-
-// outputOf is what jobs of the made-up cluster write.
-var outputOf = map[string][]string{
-	"make":    {"ok   example.com/shop   1.204s\n"},
-	"hostile": {"\x1b]0;owned\x07\x1b[31mred", "\x1b[2J\x1b]52;c;ZXZpbA==\x07\x9b1m and more\n"},
-	"partial": {"no end of line"},
-
-	"test-e2e": {"added 412 packages\n", "✓ checkout › pays with card (2.1 s)\n\x1b[31mKilled\x1b[0m"},
-
-	"evil\x1b]0;owned\x07\u202e": {"\x1b]0;owned\x07\x1b[31mred"},
 }

@@ -172,14 +172,20 @@ type viewer struct {
 	memory uint64 // bytes it asked for, 0 for none
 	word   string // its command line, if that is one word that looks like several
 
-	since time.Time // when the connection was lost; zero while there is one
-	said  string    // the line said last of a state
+	since   time.Time // when the connection was lost; zero while there is one
+	said    string    // the line said last of a state
+	retried uint32    // the attempt up to which retries were told
 }
 
 // follow shows the job until it has ended and returns it as it ended.
 func (v *viewer) follow(ctx context.Context, id string) (*wire.Job, error) {
 	defer v.screen.close()
-	return v.client.FollowJob(ctx, id, client.LogsQuery{}, client.Follower{State: v.state, Log: v.log, Lost: v.lost})
+	end, err := v.client.FollowJob(ctx, id, client.LogsQuery{}, client.Follower{
+		State: func(j *wire.Job) { v.retries(ctx, j); v.state(j) }, Log: v.log, Lost: v.lost})
+	if err == nil {
+		v.retries(ctx, end)
+	}
+	return end, err
 }
 
 func (v *viewer) log(p *wire.LogPiece) error {
