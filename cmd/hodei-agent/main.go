@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -27,6 +28,7 @@ import (
 	"github.com/hodei-jobs/hodei/agentproto/agent/cgroup"
 	"github.com/hodei-jobs/hodei/agentproto/agent/credential"
 	"github.com/hodei-jobs/hodei/agentproto/agent/process"
+	"github.com/hodei-jobs/hodei/agentproto/build"
 )
 
 // Exit statuses; see usage.
@@ -56,7 +58,7 @@ func main() {
 		fmt.Fprintf(os.Stderr, "hodei-agent: %v\nhodei-agent --help tells more.\n", err)
 		os.Exit(exitUsage)
 	case options.version:
-		fmt.Println("hodei-agent " + version())
+		fmt.Println("hodei-agent " + build.Name() + ", " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH)
 		os.Exit(exitDone)
 	}
 	if os.Getenv(guardedVariable) == "" {

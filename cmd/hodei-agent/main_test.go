@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/hodei-jobs/hodei/agentproto/build"
 )
 
 const (
@@ -90,6 +92,7 @@ func TestExitStatus(t *testing.T) {
 		says   string
 	}{
 		{"its version", nil, []string{"--version"}, exitDone, "hodei-agent "},
+		{"its version in short", nil, []string{"-v"}, exitDone, "hodei-agent " + build.Version()},
 		{"help", nil, []string{"--help"}, exitDone, "HODEI_WORKER_TOKEN_FILE"},
 		{"no server", nil, nil, exitUsage, "HODEI_SERVER_URL is not set"},
 		{"a server that isn't one", []string{"HODEI_SERVER_URL=http://x"}, nil, exitUsage, "must look like grpcs://host:port"},

@@ -181,13 +181,9 @@ grace.
 			if err != nil {
 				return err
 			}
-			for _, text := range args {
-				err := a.withJobOf(c.Context(), text, func(cl *client.Client, id string) error { return a.cancelJob(c.Context(), cl, id, body) })
-				if err != nil {
-					return err
-				}
-			}
-			return nil
+			return a.each(args, func(text string) error {
+				return a.withJobOf(c.Context(), text, func(cl *client.Client, id string) error { return a.cancelJob(c.Context(), cl, id, body) })
+			})
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "", "`why`, for those who ask later")

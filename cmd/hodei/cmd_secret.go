@@ -69,7 +69,9 @@ func (a *app) secretValue(ctx context.Context, name, file string) ([]byte, error
 	}
 	ctx, stop := untilInterrupted(ctx)
 	defer stop()
-	value, asked, err := term.ReadHidden(ctx, os.Stdin, func() { a.note("value of %s, which is not shown:", name) })
+	value, asked, err := term.ReadHidden(ctx, os.Stdin, func() {
+		fmt.Fprintf(a.stderr, "value of %s, which is not shown:\n", term.Escape(name)) // also with -q: one would wait for nothing
+	})
 	if !asked && err == nil {
 		value, _, err = readFile("-")
 	}
@@ -175,12 +177,7 @@ secret_unavailable.`,
 			if err != nil {
 				return err
 			}
-			for _, name := range args {
-				if err := a.deleteSecret(c.Context(), cl, name); err != nil {
-					return err
-				}
-			}
-			return nil
+			return a.each(args, func(name string) error { return a.deleteSecret(c.Context(), cl, name) })
 		},
 	}
 }

@@ -71,7 +71,7 @@ func (a *app) waitFor(ctx context.Context, cl *client.Client, id string, asJob b
 // waitingViewer is a viewer of a command that waits for something of a job: where
 // lines can't be replaced it says once what that is.
 func (a *app) waitingViewer(cl *client.Client, raw bool) *viewer {
-	s := newScreen(a, a.output != "json", raw)
+	s := newScreen(a, true, raw)
 	s.once = true
 	return &viewer{app: a, client: cl, screen: s}
 }

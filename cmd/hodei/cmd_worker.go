@@ -113,7 +113,11 @@ func (a *app) showWorker(w *wire.Worker) error {
 	if w.LastHeard != nil {
 		row("heard", age(a.since(*w.LastHeard))+" ago")
 	}
-	row("agent", strings.Trim(w.Version+" "+w.Provider, " "))
+	agent := first(w.Version, "version not known yet")
+	if w.Provider != "" {
+		agent += ", started by " + w.Provider
+	}
+	row("agent", agent)
 	row("labels", first(strings.Join(pairs(w.Labels), " "), "-"))
 	_, err := fmt.Fprint(a.stdout, b.String())
 	return err

@@ -43,7 +43,7 @@ type screen struct {
 // newScreen returns the screen of a. Words are left out if there are to be none.
 func newScreen(a *app, words, raw bool) *screen {
 	s := &screen{out: a.jobOutput(a.stdout, a.out, raw), errOut: a.jobOutput(a.stderr, a.err, raw), style: a.err, shared: a.out.Terminal && a.err.Terminal, raw: raw && a.out.Terminal}
-	if words && !a.quiet {
+	if words && !a.quiet && a.output != "json" {
 		s.words = a.stderr
 	}
 	return s

@@ -28,12 +28,14 @@ Available Commands:{{range .Commands}}{{if .IsAvailableCommand}}
 {{end}}{{if .HasAvailableLocalFlags}}
 Flags:
 {{.LocalFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}
-{{end}}{{if .HasAvailableInheritedFlags}}
+{{end}}{{with taken .}}{{if .HasAvailableFlags}}
 Global Flags:
-{{.InheritedFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}
-{{end}}{{with index .Annotations "footer"}}
+{{.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}
+{{end}}{{end}}{{with index .Annotations "footer"}}
 {{.}}
 {{end}}`
+
+func init() { cobra.AddTemplateFunc("taken", taken) }
 
 // parent is a command that only has others below it.
 func parent(use, short, examples string, children ...*cobra.Command) *cobra.Command {
