@@ -2,7 +2,7 @@
 //
 // It is two processes of one binary. The first is the guard: it starts the
 // second, the agent, and waits. When the agent dies, the guard kills the jobs it
-// leaves behind.
+// leaves behind. Lists of processes show it as "hodei-agent guard".
 //
 //	hodei-agent (guard) ── hodei-agent (agent) ── job ── …
 //	                                           └─ job
@@ -74,6 +74,8 @@ func guard(o options) int {
 	if err != nil {
 		return complain(err, exitUsage)
 	}
+	os.Args = copied(os.Args)
+	entitle() // while its memory may still be written
 	if err := process.Harden(); err != nil {
 		return complain(err, exitFailed)
 	}

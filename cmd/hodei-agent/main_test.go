@@ -136,6 +136,15 @@ func TestAnIdleAgentIsLightAndHidesItsToken(t *testing.T) {
 			t.Errorf("environment of the %s: %v, %q", name, err, environ)
 		}
 	}
+	for pid, want := range map[int]string{guard: title + "\x00--state-dir\x00" + state + "\x00", agent: cmd.Path + "\x00--state-dir\x00" + state + "\x00"} {
+		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err != nil || strings.TrimRight(string(line), "\x00") != strings.TrimRight(want, "\x00") {
+			t.Errorf("process %d is called %q, want %q (%v)", pid, line, want, err)
+		}
+	}
+	if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", guard)); err != nil || string(comm) != shortTitle+"\n" {
+		t.Errorf("in short the guard is called %q, %v", comm, err)
+	}
 	if pss := memoryOf(t, guard) + memoryOf(t, agent); pss > maxIdle {
 		t.Errorf("guard and agent need %d kB, at most %d", pss>>10, maxIdle>>10)
 	} else {
@@ -152,6 +161,19 @@ func TestAnIdleAgentIsLightAndHidesItsToken(t *testing.T) {
 		}
 	case <-time.After(patience):
 		t.Fatal("TERM does not end it")
+	}
+}
+
+func TestTheTitleIsNotLongerThanWhatItReplaces(t *testing.T) {
+	for _, row := range []struct{ before, want string }{
+		{"/opt/bin/hodei-agent\x00--name\x00n\x00", "hodei-agent guard\x00--name\x00n\x00\x00\x00\x00"},
+		{"/bin/hodei-agent1\x00", "hodei-agent guard\x00"},
+		{"./hodei-agent\x00--state-dir\x00/a/long/folder\x00", ""},
+		{"", ""},
+	} {
+		if got, ok := entitled([]byte(row.before)); string(got) != row.want || ok != (row.want != "") {
+			t.Errorf("%q became %q, %v; want %q", row.before, got, ok, row.want)
+		}
 	}
 }
 
