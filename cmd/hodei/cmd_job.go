@@ -112,7 +112,7 @@ func (a *app) cmdJobGet() *cobra.Command {
 		Example: `  hodei job get 7f3k9qd2
   hodei job get last -o json`,
 		Long: jobNames,
-		Args: oneArg("job"), ValidArgsFunction: a.completeJobs(""),
+		Args: oneArg("job"), ValidArgsFunction: a.oneOfJobs(""),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.withJobOf(c.Context(), args[0], func(cl *client.Client, id string) error {
 				job, raw, err := fetch[wire.Job](c.Context(), a, cl, jobPath(id, ""), nil)
@@ -148,7 +148,7 @@ func (a *app) cmdJobEvents() *cobra.Command {
 		Example: `  hodei job events 7f3k9qd2
   hodei job events last -o json`,
 		Long: jobNames,
-		Args: oneArg("job"), ValidArgsFunction: a.completeJobs(""),
+		Args: oneArg("job"), ValidArgsFunction: a.oneOfJobs(""),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.withJobOf(c.Context(), args[0], func(cl *client.Client, id string) error { return a.jobEvents(c.Context(), cl, id) })
 		},
@@ -175,7 +175,7 @@ func (a *app) cmdJobCancel() *cobra.Command {
 		Long: `One that waits ends at once; one that runs is asked to stop and killed after its
 grace.
 ` + jobNames,
-		Args: someArgs("job"), ValidArgsFunction: a.completeJobs("pending,bound,running"),
+		Args: someArgs("job"), ValidArgsFunction: a.manyJobs("pending,bound,running"),
 		RunE: func(c *cobra.Command, args []string) error {
 			body, err := json.Marshal(map[string]string{"reason": reason})
 			if err != nil {

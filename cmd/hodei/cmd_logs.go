@@ -32,7 +32,7 @@ func (a *app) cmdLogs() *cobra.Command {
 tells of each step, and all but text, colours and redrawn lines is left out.
 With -o json it is an object for each piece, or a page of what was found.
 ` + jobNames,
-		Args: oneArg("job"), ValidArgsFunction: a.completeJobs(""),
+		Args: oneArg("job"), ValidArgsFunction: a.oneOfJobs(""),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := f.check(c, a.now(), a.output == "json"); err != nil {
 				return err

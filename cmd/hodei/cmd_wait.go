@@ -20,7 +20,7 @@ func (a *app) cmdJobWait() *cobra.Command {
 		Long: `Exits with 0 if it succeeded and 1 if not; with --exit-code as run would have.
 ` + jobNames,
 		Annotations: map[string]string{footer: jobExitCodes},
-		Args:        oneArg("job"), ValidArgsFunction: a.completeJobs("pending,bound,running"),
+		Args:        oneArg("job"), ValidArgsFunction: a.oneOfJobs("pending,bound,running"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.withJobOf(c.Context(), args[0], func(cl *client.Client, id string) error {
 				err := a.waitFor(c.Context(), cl, id, asJob)

@@ -83,7 +83,7 @@ func (a *app) cmdWorkerGet() *cobra.Command {
 		Use: "get WORKER", Short: "Show one worker, by its name or id",
 		Example: `  hodei worker get local
   hodei worker get m2c8v0xk -o json`,
-		Args: oneArg("worker"), ValidArgsFunction: a.completeWorkers,
+		Args: oneArg("worker"), ValidArgsFunction: a.completing(once(a.workers)),
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := a.client()
 			if err != nil {

@@ -98,7 +98,7 @@ func (a *app) root() *cobra.Command {
 	root.Version = version
 	root.SetVersionTemplate(versionLine() + "\n")
 	root.Flags().BoolP("version", "v", false, "show the version of this binary")
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true
 	f := root.PersistentFlags()
 	f.StringVar(&a.server, "server", "", "server's `URL` (HODEI_API_URL; default "+defaultURL+")")
 	f.StringVar(&a.tokenFile, "token-file", "", "`file` with the API token (HODEI_API_TOKEN holds a token itself)")
@@ -110,7 +110,8 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(ignoring(a.cmdDev(), noServer+" output utc"), ignoring(a.cmdServer(), noServer+" output utc"),
 		a.cmdRun(), a.cmdJob(), a.cmdLogs(), ignoring(a.cmdWorker(), noNamespace), a.cmdQueue(), a.cmdSecret(),
-		ignoring(a.cmdEvents(), noNamespace), ignoring(a.cmdBench(), noServer+" utc"), ignoring(a.cmdVersion(), noServer+" utc"))
+		ignoring(a.cmdEvents(), noNamespace), ignoring(a.cmdBench(), noServer+" utc"), ignoring(a.cmdCompletion(), noServer+" output utc"), ignoring(a.cmdVersion(), noServer+" utc"))
+	a.completions(root)
 	return root
 }
 
