@@ -102,6 +102,7 @@ func guard(o options) int {
 
 // run is the agent.
 func run(o options) int {
+	_ = os.WriteFile("/proc/self/comm", []byte("hodei-agent"), 0) // it was started as /proc/self/exe
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer stop()
 	debug.SetMemoryLimit(memoryLimit)

@@ -145,6 +145,9 @@ func TestAnIdleAgentIsLightAndHidesItsToken(t *testing.T) {
 	if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", guard)); err != nil || string(comm) != shortTitle+"\n" {
 		t.Errorf("in short the guard is called %q, %v", comm, err)
 	}
+	if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", agent)); err != nil || string(comm) != "hodei-agent\n" {
+		t.Errorf("in short the agent is called %q, %v", comm, err)
+	}
 	if pss := memoryOf(t, guard) + memoryOf(t, agent); pss > maxIdle {
 		t.Errorf("guard and agent need %d kB, at most %d", pss>>10, maxIdle>>10)
 	} else {

@@ -39,7 +39,7 @@ that follow it are a line each.`,
 			if err != nil {
 				return err
 			}
-			return a.showEvents(c.Context(), cl, q, follow)
+			return untilLeft(c.Context(), func(ctx context.Context) error { return a.showEvents(ctx, cl, q, follow) })
 		},
 	}
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with new events as they are recorded")

@@ -38,7 +38,13 @@ With -o json it is an object for each piece, or a page of what was found.
 				return err
 			}
 			return a.withJobOf(c.Context(), args[0], func(cl *client.Client, id string) error {
-				return a.whileRead(c.Context(), func(ctx context.Context) error { return a.showLogs(ctx, cl, id, &f) })
+				err := untilLeft(c.Context(), func(ctx context.Context) error {
+					return a.whileRead(ctx, func(ctx context.Context) error { return a.showLogs(ctx, cl, id, &f) })
+				})
+				if f.follow {
+					err = a.leftAlone(err, id)
+				}
+				return err
 			})
 		},
 	}

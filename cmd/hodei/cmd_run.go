@@ -34,6 +34,7 @@ type runFlags struct {
 	detach, raw          bool
 	key, result          string
 	word                 string // the command line, if it is one word that looks like several
+	relative             string // the program's whole path, if it was named from here
 }
 
 func (a *app) cmdRun() *cobra.Command {
@@ -118,6 +119,7 @@ func (f *runFlags) spec(c *cobra.Command, args []string) (map[string]any, error)
 		if len(args) == 1 && strings.ContainsAny(args[0], " |&;<>$*") { // a shell would do that
 			f.word = args[0]
 		}
+		f.relative = wholePath(args[0])
 	}
 	if err := f.apply(c, built); err != nil {
 		return nil, err

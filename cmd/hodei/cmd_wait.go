@@ -23,8 +23,8 @@ func (a *app) cmdJobWait() *cobra.Command {
 		Args:        oneArg("job"), ValidArgsFunction: a.oneOfJobs("pending,bound,running"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.withJobOf(c.Context(), args[0], func(cl *client.Client, id string) error {
-				err := a.waitFor(c.Context(), cl, id, asJob)
-				if asJob && err != nil {
+				err := untilLeft(c.Context(), func(ctx context.Context) error { return a.waitFor(ctx, cl, id, asJob) })
+				if err = a.leftAlone(err, id); asJob && err != nil {
 					return a.noResult(err)
 				}
 				return err

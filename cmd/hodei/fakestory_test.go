@@ -51,6 +51,8 @@ func story(w http.ResponseWriter, j *wire.Job, follow bool) {
 		end.Usage = &wire.Usage{PeakMemory: ptr[uint64](412 << 20), PeakCPU: ptr(2.1)}
 	case "fails":
 		end.State, end.ExitCode, end.Summary = "failed", ptr[int32](7), "exit code 7"
+	case "noprogram":
+		end.State, end.Reason, end.Summary = "failed", "cannot_start", "cannot start ./build.sh: no such file"
 	case "killed":
 		end.State, end.Signal, end.Summary = "failed", "KILL", "ended by signal KILL, sender unknown"
 	case "slow":

@@ -118,6 +118,9 @@ func (a *app) root() *cobra.Command {
 // begin finds out how the two outputs are spoken to.
 func (a *app) begin() { a.out, a.err = a.style(a.stdout), a.style(a.stderr) }
 
+// maxPage is how many items the server puts on a page at most.
+const maxPage = 1000
+
 // checkFlags checks the flags of all commands.
 func (a *app) checkFlags(c *cobra.Command) error {
 	switch a.color {
@@ -129,6 +132,9 @@ func (a *app) checkFlags(c *cobra.Command) error {
 		err := usage("--output is %q; it may be table or json", a.output)
 		a.output = "table"
 		return err
+	}
+	if limit, err := c.Flags().GetInt("limit"); err == nil && (limit < 1 || limit > maxPage) {
+		return usage("--limit is %d; it may be 1 to %d", limit, maxPage)
 	}
 	if err := refuseIgnored(c); err != nil {
 		return err

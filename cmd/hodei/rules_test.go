@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -85,6 +86,24 @@ func TestAResultThatCannotBeWrittenIsToldOfBeforeTheJobIsSubmitted(t *testing.T)
 	a := &app{stdout: &errs, stderr: &errs}
 	if code := a.run(t.Context(), []string{"run", "--result", filepath.Join(dir, "no", "such"), "--", "make"}); code != exitUsage || len(f.jobs) != before {
 		t.Errorf("code %d, %d jobs were submitted: %s", code, len(f.jobs)-before, errs.String())
+	}
+}
+
+// Words from elsewhere lead to commands there are, and hide none.
+func TestSynonymsNameCommands(t *testing.T) {
+	root := (&app{}).root()
+	for parent, list := range synonyms {
+		for i := 0; i < len(list); i += 2 {
+			words := strings.Fields(parent + " " + list[i+1])[1:]
+			found, rest, err := root.Find(words)
+			if err != nil || found.HasAvailableSubCommands() && list[i+1] != "worker" || len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
+				t.Errorf("%s %s: there is no %s", parent, list[i], list[i+1])
+			}
+			above, _, err := root.Find(strings.Fields(parent)[1:])
+			if err != nil || slices.Contains(namesBelow(above), list[i]) {
+				t.Errorf("%s %s is a command, %v", parent, list[i], err)
+			}
+		}
 	}
 }
 

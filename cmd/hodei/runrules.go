@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -27,4 +30,20 @@ func (f *runFlags) rules(c *cobra.Command, spec map[string]any) error {
 		return &exitError{code: exitUsage, err: fmt.Errorf("--result: cannot write %s: %s", f.result, reason(err)), help: "name a file that can be written; nothing was submitted"}
 	}
 	return nil
+}
+
+// wholePath is the whole path of a program here that was named by one from here, as
+// ./build.sh; else "".
+func wholePath(program string) string {
+	if !strings.Contains(program, "/") || filepath.IsAbs(program) {
+		return ""
+	}
+	path, err := filepath.Abs(program)
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	if err != nil {
+		return ""
+	}
+	return path
 }

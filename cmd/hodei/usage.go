@@ -51,7 +51,7 @@ func unknownCommand(c *cobra.Command, args []string) error {
 		return nil
 	}
 	e := &exitError{code: exitUsage, err: fmt.Errorf("unknown command %q for %s", args[0], c.CommandPath()), help: "all commands: " + c.CommandPath() + " --help"}
-	if near := nearest(args[0], namesBelow(c)); near != "" {
+	if near := meantCommand(c, args[0]); near != "" {
 		e.help = "did you mean " + c.CommandPath() + " " + near + "? " + e.help
 	}
 	return e
