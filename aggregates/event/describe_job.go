@@ -3,6 +3,7 @@ package event
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
 	"github.com/hodei-jobs/hodei/aggregates/resource"
@@ -95,7 +96,7 @@ func jobSucceeded(e *eventv1.JobSucceeded) string {
 
 func jobFailed(e *eventv1.JobFailed) string {
 	s := "failed"
-	if e.Step > 0 {
+	if e.Step > 1 { // the first is all there is of most jobs
 		s += fmt.Sprintf(" in step %d", e.Step)
 	}
 	why := Brief(e.Detail)
@@ -103,10 +104,13 @@ func jobFailed(e *eventv1.JobFailed) string {
 	case e.Cause == "signal" && strings.HasPrefix(why, "ended by signal"): // as the ending says
 		why = ""
 	case e.Cause == "out_of_memory", why == "" && e.Cause != "exit" && e.Cause != "signal":
-		why = strings.ReplaceAll(e.Cause, "_", " ")
+		why = words(e.Cause)
 	}
 	return s + ending(e.Ending) + on(e.WorkerId) + because(why) + force(e.Ending) + again(e.Retried)
 }
+
+// words is a code as people read it: backoff over.
+func words(code string) string { return strings.ReplaceAll(text(code), "_", " ") }
 
 // Brief returns why an attempt failed without the PATH in which a program was
 // looked for.
@@ -134,7 +138,7 @@ func jobTimedOut(e *eventv1.JobTimedOut) string {
 }
 
 func jobLost(e *eventv1.JobLost) string {
-	s := fmt.Sprintf("attempt %d lost with %s: %s", e.Attempt, text(e.WorkerId), text(e.Cause))
+	s := fmt.Sprintf("attempt %d lost with %s: %s", e.Attempt, text(e.WorkerId), words(e.Cause))
 	if e.SilentNs > 0 {
 		s += ", silent for " + nanoseconds(e.SilentNs)
 	}
@@ -150,7 +154,7 @@ func jobRetryScheduled(e *eventv1.JobRetryScheduled) string {
 }
 
 func jobRequeued(e *eventv1.JobRequeued) string {
-	return fmt.Sprintf("waits for a worker again as attempt %d: %s%s", e.Attempt, text(e.Cause), because(e.Detail))
+	return fmt.Sprintf("waits for a worker again as attempt %d: %s%s", e.Attempt, words(e.Cause), because(e.Detail))
 }
 
 func resultRefused(e *eventv1.ResultRefused) string {
@@ -162,8 +166,11 @@ func resultRefused(e *eventv1.ResultRefused) string {
 }
 
 func jobLogSealed(e *eventv1.JobLogSealed) string {
-	return fmt.Sprintf("log of attempt %d sealed: %s, sha256 %x", e.Attempt, resource.Bytes(e.Size), e.Digest)
+	return fmt.Sprintf("log of attempt %d sealed: %s, sha256 %x…", e.Attempt, resource.Bytes(e.Size).Shown(), e.Digest[:min(len(e.Digest), digestShown)])
 }
+
+// digestShown is how many bytes of a digest suffice to tell it from others.
+const digestShown = 6
 
 func keyUsed(e *eventv1.KeyUsed) string {
 	switch len(e.JobIds) {
@@ -217,7 +224,7 @@ func after(ns int64) string {
 	if ns <= 0 {
 		return ""
 	}
-	return " after " + nanoseconds(ns)
+	return " after " + nanoseconds(max(ns, int64(time.Millisecond))) // nothing takes no time
 }
 
 func on(worker string) string {

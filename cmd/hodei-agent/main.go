@@ -2,7 +2,7 @@
 //
 // It is two processes of one binary. The first is the guard: it starts the
 // second, the agent, and waits. When the agent dies, the guard kills the jobs it
-// leaves behind.
+// leaves behind. Lists of processes show it as "hodei-agent guard".
 //
 //	hodei-agent (guard) ── hodei-agent (agent) ── job ── …
 //	                                           └─ job
@@ -22,6 +22,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -31,6 +32,7 @@ import (
 	"github.com/hodei-jobs/hodei/agentproto/agent/cgroup"
 	"github.com/hodei-jobs/hodei/agentproto/agent/credential"
 	"github.com/hodei-jobs/hodei/agentproto/agent/process"
+	"github.com/hodei-jobs/hodei/agentproto/build"
 )
 
 // Exit statuses; see usage.
@@ -69,7 +71,7 @@ func main() {
 		fmt.Fprintf(os.Stderr, "hodei-agent: %v\nhodei-agent --help tells more.\n", err)
 		os.Exit(exitUsage)
 	case options.version:
-		fmt.Println("hodei-agent " + version())
+		fmt.Println("hodei-agent " + build.Name() + ", " + runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH)
 		os.Exit(exitDone)
 	}
 	if os.Getenv(guardedVariable) == "" {
@@ -107,6 +109,8 @@ func guard(o options) int {
 	if err != nil {
 		return complain(err, exitUsage)
 	}
+	os.Args = copied(os.Args)
+	entitle() // while its memory may still be written
 	if err := process.Harden(); err != nil {
 		return complain(err, exitFailed)
 	}
@@ -133,6 +137,7 @@ func guard(o options) int {
 
 // run is the agent.
 func run(o options) int {
+	_ = os.WriteFile("/proc/self/comm", []byte("hodei-agent"), 0) // it was started as /proc/self/exe
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer stop()
 	debug.SetMemoryLimit(memoryLimit)

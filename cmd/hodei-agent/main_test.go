@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/hodei-jobs/hodei/agentproto/build"
 )
 
 const (
@@ -90,6 +92,7 @@ func TestExitStatus(t *testing.T) {
 		says   string
 	}{
 		{"its version", nil, []string{"--version"}, exitDone, "hodei-agent "},
+		{"its version in short", nil, []string{"-v"}, exitDone, "hodei-agent " + build.Version()},
 		{"help", nil, []string{"--help"}, exitDone, "HODEI_WORKER_TOKEN_FILE"},
 		{"no server", nil, nil, exitUsage, "HODEI_SERVER_URL is not set"},
 		{"a server that isn't one", []string{"HODEI_SERVER_URL=http://x"}, nil, exitUsage, "must look like grpcs://host:port"},
@@ -133,6 +136,18 @@ func TestAnIdleAgentIsLightAndHidesItsToken(t *testing.T) {
 			t.Errorf("environment of the %s: %v, %q", name, err, environ)
 		}
 	}
+	for pid, want := range map[int]string{guard: title + "\x00--state-dir\x00" + state + "\x00", agent: cmd.Path + "\x00--state-dir\x00" + state + "\x00"} {
+		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err != nil || strings.TrimRight(string(line), "\x00") != strings.TrimRight(want, "\x00") {
+			t.Errorf("process %d is called %q, want %q (%v)", pid, line, want, err)
+		}
+	}
+	if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", guard)); err != nil || string(comm) != shortTitle+"\n" {
+		t.Errorf("in short the guard is called %q, %v", comm, err)
+	}
+	if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", agent)); err != nil || string(comm) != "hodei-agent\n" {
+		t.Errorf("in short the agent is called %q, %v", comm, err)
+	}
 	if pss := memoryOf(t, guard) + memoryOf(t, agent); pss > maxIdle {
 		t.Errorf("guard and agent need %d kB, at most %d", pss>>10, maxIdle>>10)
 	} else {
@@ -149,6 +164,19 @@ func TestAnIdleAgentIsLightAndHidesItsToken(t *testing.T) {
 		}
 	case <-time.After(patience):
 		t.Fatal("TERM does not end it")
+	}
+}
+
+func TestTheTitleIsNotLongerThanWhatItReplaces(t *testing.T) {
+	for _, row := range []struct{ before, want string }{
+		{"/opt/bin/hodei-agent\x00--name\x00n\x00", "hodei-agent guard\x00--name\x00n\x00\x00\x00\x00"},
+		{"/bin/hodei-agent1\x00", "hodei-agent guard\x00"},
+		{"./hodei-agent\x00--state-dir\x00/a/long/folder\x00", ""},
+		{"", ""},
+	} {
+		if got, ok := entitled([]byte(row.before)); string(got) != row.want || ok != (row.want != "") {
+			t.Errorf("%q became %q, %v; want %q", row.before, got, ok, row.want)
+		}
 	}
 }
 

@@ -9,16 +9,19 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"strings"
 
 	"github.com/hodei-jobs/hodei/agentproto/agent"
+	"github.com/hodei-jobs/hodei/agentproto/build"
 )
 
 const usage = `hodei-agent runs jobs on this machine for a Hodei server.
 
-  HODEI_SERVER_URL=grpcs://host:9090 HODEI_WORKER_TOKEN=... hodei-agent [flags]
+Examples:
+  hodei worker token > worker.token        where you use the command line; then here:
+  HODEI_SERVER_URL=grpcs://host:9090 HODEI_WORKER_TOKEN_FILE=worker.token hodei-agent
+  HODEI_SERVER_URL=grpcs://host:9090 hodei-agent --label disk=ssd --cpu 4
 
 In a step of a job, "hodei-agent mask" hides a secret; hodei-agent mask --help
 tells more.
@@ -30,13 +33,15 @@ Environment:
   HODEI_WORKER_TOKEN_FILE  a file that holds it instead
 
 Flags:
-  --state-dir DIR  keeps the agent's key and its jobs' workspaces
-                   (default /var/lib/hodei-agent, or below the home folder)
-  --name NAME      of this worker (default: the host's name)
+  --state-dir DIR    keeps the agent's key and its jobs' workspaces
+                     (default: /var/lib/hodei-agent for root, else
+                     ~/.local/state/hodei-agent)
+  --name NAME        of this worker (default: the host's name)
   --label KEY=VALUE  what jobs may require; may be given again
-  --cpu CPU        what jobs may use, such as 4 or 1500m (default: all)
-  --memory BYTES   what jobs may use, such as 8Gi (default: all)
-  --version        print the version
+  --cpu CPU          what jobs may use, such as 4 or 1500m (default: all)
+  --memory BYTES     what jobs may use, such as 8Gi (default: all)
+  -v, --version      print the version
+  -h, --help         print this
 
 TERM or INT stops the agent: it takes no more jobs, and those it has are
 cancelled with their grace.
@@ -56,12 +61,13 @@ type options struct {
 }
 
 func parse(args []string, getenv func(string) string) (options, error) {
-	o := options{server: getenv("HODEI_SERVER_URL"), facts: agent.Facts{Labels: map[string]string{}, Version: version()}}
+	o := options{server: getenv("HODEI_SERVER_URL"), facts: agent.Facts{Labels: map[string]string{}, Version: build.Name()}}
 	flags := flag.NewFlagSet("hodei-agent", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&o.stateDir, "state-dir", defaultStateDir(getenv), "")
 	flags.StringVar(&o.facts.Name, "name", "", "")
 	flags.BoolVar(&o.version, "version", false, "")
+	flags.BoolVar(&o.version, "v", false, "")
 	flags.Func("label", "", func(s string) error { return parseLabel(o.facts.Labels, s) })
 	flags.Func("cpu", "", func(s string) (err error) {
 		o.facts.CPUMilli, err = parseCPU(s)
@@ -142,21 +148,4 @@ func parseBytes(s string) (uint64, error) {
 		return n * unit.size, nil
 	}
 	return 0, errors.New("an amount of memory looks like 512Mi, 8Gi or 1073741824")
-}
-
-// version is the module's, or the revision it was built from.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if info.Main.Version != "" && info.Main.Version != "(devel)" {
-		return info.Main.Version
-	}
-	for _, setting := range info.Settings {
-		if setting.Key == "vcs.revision" {
-			return "devel-" + setting.Value[:min(12, len(setting.Value))]
-		}
-	}
-	return "devel"
 }

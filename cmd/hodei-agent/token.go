@@ -13,8 +13,9 @@ const (
 	tokenVariable     = "HODEI_WORKER_TOKEN"
 	tokenFileVariable = "HODEI_WORKER_TOKEN_FILE"
 
-	// fieldEnvStart is where /proc/PID/stat tells the address of the environment,
-	// counted from after the command.
+	// Where /proc/PID/stat tells the addresses of the arguments and of the
+	// environment, counted from after the command.
+	fieldArgStart = 45
 	fieldEnvStart = 47
 )
 
@@ -44,7 +45,7 @@ func takeToken() (string, error) {
 // wipe overwrites a variable's value where the kernel laid it at exec, which is
 // what /proc/PID/environ shows for as long as the process lives.
 func wipe(name string) error {
-	start, err := environmentAddress()
+	start, err := memoryAddress(fieldEnvStart)
 	if err != nil {
 		return err
 	}
@@ -71,14 +72,15 @@ func wipe(name string) error {
 	return err
 }
 
-func environmentAddress() (int64, error) {
+// memoryAddress is where the kernel laid something at exec.
+func memoryAddress(field int) (int64, error) {
 	data, err := os.ReadFile("/proc/self/stat")
 	if err != nil {
 		return 0, err
 	}
 	words := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
-	if len(words) <= fieldEnvStart {
-		return 0, errors.New("/proc/self/stat doesn't tell where the environment is")
+	if len(words) <= field {
+		return 0, errors.New("/proc/self/stat doesn't tell where arguments and environment are")
 	}
-	return strconv.ParseInt(words[fieldEnvStart], 10, 64)
+	return strconv.ParseInt(words[field], 10, 64)
 }

@@ -39,8 +39,8 @@ func (a *app) cmdBench() *cobra.Command {
 			ctx, stop := untilInterrupted(c.Context())
 			defer stop()
 			figures, err := bench.All(ctx, bench.Config{Binary: self, Only: only, Scale: scale,
-				Told: func(p bench.Part, n, of int) { a.note("%d/%d %s: %s …", n, of, p.Name, p.What) },
-				Done: func(_ bench.Part, d time.Duration) { a.note("    took %s", took(d)) },
+				Told: func(p bench.Part, n, of int) { a.tell("%d/%d %s: %s …", n, of, p.Name, p.What) },
+				Done: func(_ bench.Part, d time.Duration) { a.tell("    took %s", took(d)) },
 			})
 			if err != nil {
 				return err

@@ -61,6 +61,9 @@ func (a *app) dev(ctx context.Context, cfg *serverConfig) error {
 		a.note("hodei %s   data %s%s   token %s%s", version, short(cfg.Data), mark(p.fresh, " (new)"), short(tokenFile), mark(made, " (new, 0600)"))
 		a.note("  worker     %s, %s/%s, %d CPU%s", localName, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), memoryHere())
 		a.note("  API        http://%s/docs", p.http.Addr())
+		if p.fresh {
+			a.note("  try        hodei run -- echo hello    in another terminal; what runs: hodei job list")
+		}
 		if was.tokenFile != "" && was.tokenFile != tokenFile {
 			a.note("  was        --server %s --token-file %s", was.url, short(was.tokenFile))
 		}

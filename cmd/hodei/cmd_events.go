@@ -28,15 +28,19 @@ func (a *app) cmdEvents() *cobra.Command {
 	c := &cobra.Command{
 		Use: "events", Short: "Show the event log: everything that happened, in its order",
 		Example: `  hodei events -f
-  hodei events --stream job-7f3k9qd2 -o json`,
-		Long: `With -o json a page is the API's body; events that follow it are a line each.`,
+  hodei events --type JobFailed,JobLost --limit 50
+  hodei events --stream worker-atlas -o json`,
+		Long: `The newest are shown first of all, then with -f each new one: its position, when
+it was recorded, the stream it is in, what happened. Workers are shown by name
+and jobs by id; with -o json both are ids, a page is the API's body, and events
+that follow it are a line each.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cl, err := a.client()
 			if err != nil {
 				return err
 			}
-			return a.showEvents(c.Context(), cl, q, follow)
+			return untilLeft(c.Context(), func(ctx context.Context) error { return a.showEvents(ctx, cl, q, follow) })
 		},
 	}
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with new events as they are recorded")
@@ -50,6 +54,7 @@ func (a *app) cmdEvents() *cobra.Command {
 // showEvents shows the newest events, or those after a position, and with follow
 // goes on with new ones.
 func (a *app) showEvents(ctx context.Context, cl *client.Client, q eventsQuery, follow bool) error {
+	q.stream = a.streamOf(ctx, cl, q.stream)
 	v := url.Values{"limit": {strconv.Itoa(q.limit)}}
 	set(v, "stream", q.stream)
 	set(v, "type", strings.Join(q.types, ","))
@@ -67,11 +72,12 @@ func (a *app) showEvents(ctx context.Context, cl *client.Client, q eventsQuery, 
 	if len(page.Items) == 0 && !follow {
 		return a.noEvents(ctx, cl)
 	}
+	called := a.names(ctx, cl)
 	if q.after == "" {
 		slices.Reverse(page.Items) // the newest, in the order of the log
 		page.Next = ""
 	}
-	if err := a.printEvents(page.Items); err != nil || !follow {
+	if err := a.printEvents(called, page.Items); err != nil || !follow {
 		return err
 	}
 	after := client.EventsQuery{Stream: q.stream, Types: q.types, Cursor: first(page.Next, q.after, "0")}
@@ -79,7 +85,7 @@ func (a *app) showEvents(ctx context.Context, cl *client.Client, q eventsQuery, 
 		after.Cursor = fmt.Sprint(page.Items[n-1].Position)
 	}
 	return a.whileRead(ctx, func(ctx context.Context) error {
-		return cl.FollowEvents(ctx, after, func(e *wire.Event) error { return a.printEvents([]wire.Event{*e}) }, a.lostOnce())
+		return cl.FollowEvents(ctx, after, func(e *wire.Event) error { return a.printEvents(called, []wire.Event{*e}) }, a.lostOnce())
 	})
 }
 
@@ -99,7 +105,7 @@ func newest(v url.Values) url.Values {
 }
 
 // printEvents writes events, a line each.
-func (a *app) printEvents(events []wire.Event) error {
+func (a *app) printEvents(called *names, events []wire.Event) error {
 	for i := range events {
 		e := &events[i]
 		if a.output == "json" {
@@ -108,7 +114,8 @@ func (a *app) printEvents(events []wire.Event) error {
 			}
 			continue
 		}
-		if _, err := fmt.Fprintf(a.stdout, "%d %s %-15s %s\n", e.Position, a.clock(e.Time), e.Stream, term.Escape(e.Text)); err != nil {
+		stream, text := called.event(e)
+		if _, err := fmt.Fprintf(a.stdout, "%d %s %-15s %s\n", e.Position, a.clock(e.Time), term.Escape(stream), term.Escape(text)); err != nil {
 			return err
 		}
 	}

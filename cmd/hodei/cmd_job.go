@@ -115,7 +115,7 @@ func (a *app) cmdJobGet() *cobra.Command {
 		Example: `  hodei job get 7f3k9qd2
   hodei job get last -o json`,
 		Long: jobNames,
-		Args: oneArg("job"), ValidArgsFunction: a.completeJobs(""),
+		Args: oneArg("job"), ValidArgsFunction: a.oneOfJobs(""),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.withJobOf(c.Context(), args[0], func(cl *client.Client, id string) error {
 				job, raw, err := fetch[wire.Job](c.Context(), a, cl, jobPath(id, ""), nil)
@@ -125,11 +125,12 @@ func (a *app) cmdJobGet() *cobra.Command {
 				case a.output == "json":
 					return a.emit(raw)
 				}
-				events, _, err := fetch[wire.Events](c.Context(), a, cl, jobPath(id, "/events"), url.Values{"limit": {"1000"}})
+				events, err := a.eventsOf(c.Context(), cl, id)
 				if err != nil {
 					return err
 				}
-				return a.showJob(job, events.Items)
+				earlier, _ := earlierEnds(events, a.names(c.Context(), cl), 0)
+				return a.showJob(job, events, fewer(earlier, id))
 			})
 		},
 	}
@@ -150,32 +151,22 @@ func (a *app) cmdJobEvents() *cobra.Command {
 		Example: `  hodei job events 7f3k9qd2
   hodei job events last -o json`,
 		Long: jobNames,
-		Args: oneArg("job"), ValidArgsFunction: a.completeJobs(""),
+		Args: oneArg("job"), ValidArgsFunction: a.oneOfJobs(""),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.withJobOf(c.Context(), args[0], func(cl *client.Client, id string) error { return a.jobEvents(c.Context(), cl, id) })
 		},
 	}
 }
 
-// jobEvents shows a job's events. There are few of them, so all pages are read;
-// with -o json each is a line.
+// jobEvents shows a job's events; with -o json each page is a line.
 func (a *app) jobEvents(ctx context.Context, cl *client.Client, id string) error {
-	v := url.Values{}
-	for {
-		page, raw, err := fetch[wire.Events](ctx, a, cl, jobPath(id, "/events"), v)
-		if err != nil {
-			return err
-		}
+	called := a.names(ctx, cl)
+	return a.eventPages(ctx, cl, id, func(page *wire.Events, raw json.RawMessage) error {
 		if a.output == "json" {
-			err = a.emit(raw)
-		} else {
-			err = a.printEvents(page.Items)
+			return a.emit(raw)
 		}
-		if err != nil || page.Next == "" {
-			return err
-		}
-		v.Set("cursor", page.Next)
-	}
+		return a.printEvents(called, page.Items)
+	})
 }
 
 func (a *app) cmdJobCancel() *cobra.Command {
@@ -187,19 +178,15 @@ func (a *app) cmdJobCancel() *cobra.Command {
 		Long: `One that waits ends at once; one that runs is asked to stop and killed after its
 grace.
 ` + jobNames,
-		Args: someArgs("job"), ValidArgsFunction: a.completeJobs("pending,bound,running"),
+		Args: someArgs("job"), ValidArgsFunction: a.manyJobs("pending,bound,running"),
 		RunE: func(c *cobra.Command, args []string) error {
 			body, err := json.Marshal(map[string]string{"reason": reason})
 			if err != nil {
 				return err
 			}
-			for _, text := range args {
-				err := a.withJobOf(c.Context(), text, func(cl *client.Client, id string) error { return a.cancelJob(c.Context(), cl, id, body) })
-				if err != nil {
-					return err
-				}
-			}
-			return nil
+			return a.each(args, func(text string) error {
+				return a.withJobOf(c.Context(), text, func(cl *client.Client, id string) error { return a.cancelJob(c.Context(), cl, id, body) })
+			})
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "", "`why`, for those who ask later")

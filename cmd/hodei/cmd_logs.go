@@ -32,13 +32,19 @@ func (a *app) cmdLogs() *cobra.Command {
 tells of each step, and all but text, colours and redrawn lines is left out.
 With -o json it is an object for each piece, or a page of what was found.
 ` + jobNames,
-		Args: oneArg("job"), ValidArgsFunction: a.completeJobs(""),
+		Args: oneArg("job"), ValidArgsFunction: a.oneOfJobs(""),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := f.check(a.now()); err != nil {
+			if err := f.check(c, a.now(), a.output == "json"); err != nil {
 				return err
 			}
 			return a.withJobOf(c.Context(), args[0], func(cl *client.Client, id string) error {
-				return a.whileRead(c.Context(), func(ctx context.Context) error { return a.showLogs(ctx, cl, id, &f) })
+				err := untilLeft(c.Context(), func(ctx context.Context) error {
+					return a.whileRead(ctx, func(ctx context.Context) error { return a.showLogs(ctx, cl, id, &f) })
+				})
+				if f.follow {
+					err = a.leftAlone(err, id)
+				}
+				return err
 			})
 		},
 	}
@@ -66,7 +72,7 @@ func (f *logsFlags) register(c *cobra.Command) {
 
 // check checks what the server could not name by its flag, and brings times of day
 // into the server's form.
-func (f *logsFlags) check(now time.Time) error {
+func (f *logsFlags) check(c *cobra.Command, now time.Time, json bool) error {
 	q := &f.query
 	for _, t := range []*string{&q.Since, &q.Until} {
 		*t = today(*t, now)
@@ -75,21 +81,24 @@ func (f *logsFlags) check(now time.Time) error {
 		return usage("--ansi is %q; it may be keep or strip", f.ansi)
 	}
 	q.Strip = f.ansi == "strip"
-	for _, row := range []struct {
-		with, without bool
-		flag, why     string
-	}{
-		{f.follow, q.Until == "", "--until", "with -f there is no end but the job's"},
-		{f.follow, q.Lines == "", "--lines", "with -f lines are not chosen by number"},
-		{f.follow, f.grep == "", "--grep", "with -f there is no search; hodei logs -f JOB | grep … has one"},
-		{f.follow, !q.Numbers, "--line-numbers", "with -f lines are not counted"},
-		{f.context != 0, f.grep != "", "--context", "without --grep there are no lines around matches"},
-	} {
-		if row.with && !row.without {
-			return &exitError{code: exitUsage, err: fmt.Errorf("%s does not fit: %s", row.flag, row.why), help: "hodei logs --help"}
-		}
+	if f.context < 0 {
+		return usage("--context is %d; it is a number of lines", f.context)
 	}
-	return nil
+	search := f.grep != ""
+	return refuse(c,
+		rule{"until", f.follow, "with -f there is no end but the job's"},
+		rule{"lines", f.follow, "with -f lines are not chosen by number"},
+		rule{"grep", f.follow, "with -f there is no search; hodei logs -f JOB | grep … has one"},
+		rule{"line-numbers", f.follow, "with -f lines are not counted"},
+		rule{"context", !search, "without --grep there are no lines around matches"},
+		rule{"grep", !search, "it is empty, and would match every line"},
+		rule{"attempt", q.Attempt == 0, "attempts are counted from 1"},
+		rule{"raw", json, "with -o json no bytes of the job reach the terminal as they are"},
+		rule{"raw", q.Strip, "--ansi strip takes away what it lets pass"},
+		rule{"timestamps", json, "with -o json each piece has its time"},
+		rule{"line-numbers", json && !search, "with -o json pieces have offsets; lines are counted where --grep finds them"},
+		rule{"ansi", json && !search, "with -o json pieces are as they were written"},
+	)
 }
 
 // today makes a time of day one of today, here; it leaves other texts alone.

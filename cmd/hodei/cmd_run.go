@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -34,6 +35,7 @@ type runFlags struct {
 	key, result          string
 	word                 string // the command line, if it is one word that looks like several
 	logLimit             string
+	relative             string // the program's whole path, if it was named from here
 }
 
 func (a *app) cmdRun() *cobra.Command {
@@ -55,6 +57,9 @@ that are to go on. Job files are told of in docs/job-file.md.`,
 		Annotations: map[string]string{footer: jobExitCodes},
 		RunE: func(c *cobra.Command, args []string) error {
 			spec, err := f.spec(c, args)
+			if err == nil {
+				err = f.rules(c, spec)
+			}
 			if err != nil {
 				return err
 			}
@@ -116,6 +121,7 @@ func (f *runFlags) spec(c *cobra.Command, args []string) (map[string]any, error)
 		if len(args) == 1 && strings.ContainsAny(args[0], " |&;<>$*") { // a shell would do that
 			f.word = args[0]
 		}
+		f.relative = wholePath(args[0])
 	}
 	if err := f.apply(c, built); err != nil {
 		return nil, err
@@ -232,7 +238,9 @@ func (f *runFlags) apply(c *cobra.Command, built map[string]any) error {
 func pair(flag, text string) (key, value string, err error) {
 	key, value, ok := strings.Cut(text, "=")
 	if !ok && flag == "env" {
-		value, ok = os.LookupEnv(key)
+		if value, ok = os.LookupEnv(key); ok && !utf8.ValidString(value) {
+			return "", "", usage("--env %s is not UTF-8: the variable here is %s", key, value)
+		}
 	}
 	if !ok || key == "" {
 		return "", "", &exitError{code: exitUsage, err: fmt.Errorf("--%s %q has no value", flag, text), help: "write it as NAME=VALUE"}

@@ -35,7 +35,7 @@ func (a *app) cmdSecretSet() *cobra.Command {
 		Long: `The value is taken from a file as it is, else from standard input or the
 keyboard, without the newline at its end. Jobs that name no version get the
 newest there is when they are given to a worker.`,
-		Args: nameAlone,
+		Args: nameAlone, ValidArgsFunction: a.completing(once(a.secrets)),
 		RunE: func(c *cobra.Command, args []string) error {
 			value, err := a.secretValue(c.Context(), args[0], file)
 			if err != nil {
@@ -69,7 +69,9 @@ func (a *app) secretValue(ctx context.Context, name, file string) ([]byte, error
 	}
 	ctx, stop := untilInterrupted(ctx)
 	defer stop()
-	value, asked, err := term.ReadHidden(ctx, os.Stdin, func() { a.note("value of %s, which is not shown:", name) })
+	value, asked, err := term.ReadHidden(ctx, os.Stdin, func() {
+		fmt.Fprintf(a.stderr, "value of %s, which is not shown:\n", term.Escape(name)) // also with -q: one would wait for nothing
+	})
 	if !asked && err == nil {
 		value, _, err = readFile("-")
 	}
@@ -169,18 +171,13 @@ func (a *app) cmdSecretDelete() *cobra.Command {
   hodei secret delete db-password deploy-key`,
 		Long: `Nobody can read them any more. A job that asks for one from then on fails as
 secret_unavailable.`,
-		Args: someArgs("name"), ValidArgsFunction: a.completeSecrets,
+		Args: someArgs("name"), ValidArgsFunction: a.completing(a.secrets),
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := a.client()
 			if err != nil {
 				return err
 			}
-			for _, name := range args {
-				if err := a.deleteSecret(c.Context(), cl, name); err != nil {
-					return err
-				}
-			}
-			return nil
+			return a.each(args, func(name string) error { return a.deleteSecret(c.Context(), cl, name) })
 		},
 	}
 }

@@ -20,6 +20,9 @@ start it makes an admin token, in the file DATA.token.`,
 			if err != nil {
 				return err
 			}
+			if cfg.AgentDir != "" {
+				return usage("%s is set, and hodei server starts no worker here: hodei dev does", cfg.from["agent_dir"])
+			}
 			logger, err := a.logger(cfg)
 			if err != nil {
 				return err
@@ -41,5 +44,6 @@ start it makes an admin token, in the file DATA.token.`,
 		},
 	}
 	serverFlags(c.Flags(), dataDir("server"), "info")
+	_ = c.Flags().MarkHidden("agent-dir") // of hodei dev
 	return c
 }

@@ -20,11 +20,11 @@ func (a *app) cmdJobWait() *cobra.Command {
 		Long: `Exits with 0 if it succeeded and 1 if not; with --exit-code as run would have.
 ` + jobNames,
 		Annotations: map[string]string{footer: jobExitCodes},
-		Args:        oneArg("job"), ValidArgsFunction: a.completeJobs("pending,bound,running"),
+		Args:        oneArg("job"), ValidArgsFunction: a.oneOfJobs("pending,bound,running"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.withJobOf(c.Context(), args[0], func(cl *client.Client, id string) error {
-				err := a.waitFor(c.Context(), cl, id, asJob)
-				if asJob && err != nil {
+				err := untilLeft(c.Context(), func(ctx context.Context) error { return a.waitFor(ctx, cl, id, asJob) })
+				if err = a.leftAlone(err, id); asJob && err != nil {
 					return a.noResult(err)
 				}
 				return err
@@ -35,9 +35,16 @@ func (a *app) cmdJobWait() *cobra.Command {
 	return c
 }
 
-// waitFor waits until the job has ended. Its output passes by unseen.
+// waitFor waits until the job has ended, and says what it waits for meanwhile. Its
+// output passes by unseen.
 func (a *app) waitFor(ctx context.Context, cl *client.Client, id string, asJob bool) error {
-	_, err := cl.FollowJob(ctx, id, client.LogsQuery{}, client.Follower{Log: func(*wire.LogPiece) error { return nil }, Lost: a.lostOnce()})
+	v := a.waitingViewer(cl, false)
+	end, err := cl.FollowJob(ctx, id, client.LogsQuery{}, client.Follower{
+		State: func(j *wire.Job) { v.retries(ctx, j); v.waits(j) }, Log: func(*wire.LogPiece) error { return nil }, Lost: v.lost})
+	if err == nil {
+		v.retries(ctx, end)
+	}
+	v.screen.close()
 	if err != nil {
 		return err
 	}
@@ -59,6 +66,20 @@ func (a *app) waitFor(ctx context.Context, cl *client.Client, id string, asJob b
 		return silent(exitNo)
 	}
 	return nil
+}
+
+// waitingViewer is a viewer of a command that waits for something of a job: where
+// lines can't be replaced it says once what that is.
+func (a *app) waitingViewer(cl *client.Client, raw bool) *viewer {
+	s := newScreen(a, true, raw)
+	s.once = true
+	return &viewer{app: a, client: cl, screen: s}
+}
+
+// waits shows what becomes of the job until something else is shown.
+func (v *viewer) waits(j *wire.Job) {
+	v.back()
+	v.screen.wait(v.stateLine(j))
 }
 
 // lostOnce returns what tells, once an outage, that the connection was lost.

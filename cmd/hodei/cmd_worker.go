@@ -84,13 +84,20 @@ func (a *app) cmdWorkerGet() *cobra.Command {
 		Use: "get WORKER", Short: "Show one worker, by its name or id",
 		Example: `  hodei worker get local
   hodei worker get m2c8v0xk -o json`,
-		Args: oneArg("worker"), ValidArgsFunction: a.completeWorkers,
+		Args: oneArg("worker"), ValidArgsFunction: a.completing(once(a.workers)),
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := a.client()
 			if err != nil {
 				return err
 			}
-			return read(c.Context(), a, cl, "/v1/workers/"+url.PathEscape(args[0]), nil, a.showWorker)
+			w, raw, err := a.worker(c.Context(), cl, args[0])
+			switch {
+			case err != nil:
+				return err
+			case a.output == "json":
+				return a.emit(raw)
+			}
+			return a.showWorker(w)
 		},
 	}
 }
@@ -107,7 +114,11 @@ func (a *app) showWorker(w *wire.Worker) error {
 	if w.LastHeard != nil {
 		row("heard", age(a.since(*w.LastHeard))+" ago")
 	}
-	row("agent", strings.Trim(w.Version+" "+w.Provider, " "))
+	agent := first(w.Version, "version not known yet")
+	if w.Provider != "" {
+		agent += ", started by " + w.Provider
+	}
+	row("agent", agent)
 	row("labels", first(strings.Join(pairs(w.Labels), " "), "-"))
 	_, err := fmt.Fprint(a.stdout, b.String())
 	return err

@@ -10,6 +10,9 @@ import (
 	"github.com/hodei-jobs/hodei/api/wire"
 )
 
+// maxTokenHours is how long a worker token can be used at most.
+const maxTokenHours = 8760
+
 func (a *app) cmdWorkerToken() *cobra.Command {
 	var labels []string
 	var hours int
@@ -24,6 +27,9 @@ registers with it. On the worker's machine:
   HODEI_WORKER_TOKEN_FILE=worker.token hodei-agent`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if hours < 1 || hours > maxTokenHours {
+				return usage("--hours is %d; it may be 1 to %d", hours, maxTokenHours)
+			}
 			body := map[string]any{"hours": hours}
 			for _, text := range labels {
 				key, value, err := pair("label", text)

@@ -105,6 +105,7 @@ func TestTerminal(t *testing.T) {
 			"Ctrl-C again leaves":                             interruptTwice,
 			"Ctrl-C in a line that is redrawn":                interruptWaiting,
 			"Ctrl-C while nothing answers":                    interruptUnreachable,
+			"Ctrl-C of those who only look":                   interruptLooking,
 			"a job can't harm the terminal":                   hostileOutput,
 			"no colour where none is wanted":                  noColour,
 			"a reader that has seen enough":                   brokenPipe,
@@ -188,6 +189,35 @@ func interruptUnreachable(t *testing.T, c *cluster) {
 	}
 	if out, stderr, code := c.hodei("job", "cancel", "away"); code != exitOK {
 		t.Errorf("exit code %d: %s%s", code, out, stderr)
+	}
+}
+
+// Who waits for a job or follows its output leaves it alone, and the terminal as it
+// was.
+func interruptLooking(t *testing.T, c *cluster) {
+	if out, stderr, code := c.hodei("run", "--detach", "--name", "coloured", "--", "sh", "-c", `printf '\033[31mred'; sleep 300`); code != exitOK {
+		t.Fatalf("exit code %d: %s%s", code, out, stderr)
+	}
+	for _, row := range []struct {
+		until string
+		args  []string
+		want  string
+	}{
+		{"red", []string{"logs", "-f", "coloured"}, "red^C\x1b[0m\r\nleft "},
+		{"▶ ", []string{"job", "wait", "coloured"}, " coloured on local^C\r\x1b[Kleft "},
+	} {
+		x := c.onTerminal([]string{"LC_ALL=C.UTF-8", "NO_COLOR=1"}, row.args...)
+		x.until(row.until)
+		x.interrupt()
+		if code := x.end(); code != exitInterrupted {
+			t.Errorf("%v: exit code %d, want %d", row.args, code, exitInterrupted)
+		}
+		if shown := x.shown(); !strings.Contains(shown, row.want) || !strings.HasSuffix(shown, "; it goes on\r\n") {
+			t.Errorf("%v: shown %q", row.args, shown)
+		}
+	}
+	if out, stderr, code := c.hodei("job", "cancel", "coloured"); code != exitOK {
+		t.Errorf("it does not go on: exit code %d: %s%s", code, out, stderr)
 	}
 }
 

@@ -226,7 +226,7 @@ func (c *cluster) kill() {
 func (c *cluster) agents() []int {
 	var pids []int
 	for pid, cmdline := range processesOf(c.dir) {
-		if strings.Contains(cmdline, "hodei-agent --state-dir "+c.dir) {
+		if strings.Contains(cmdline, "hodei-agent") && strings.Contains(cmdline, "--state-dir "+c.dir) {
 			pids = append(pids, pid)
 		}
 	}

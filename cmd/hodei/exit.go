@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -92,7 +91,7 @@ func (a *app) report(err error) int {
 	}
 	e := a.explain(err)
 	if a.output == "json" {
-		fmt.Fprintf(a.stderr, "%s\n", asJSON(e))
+		problemOf(e).write(a.stderr)
 		return e.code
 	}
 	for _, f := range append([]finding{{e.err.Error(), e.more}}, e.also...) {
@@ -112,40 +111,6 @@ func (a *app) report(err error) int {
 		fmt.Fprintln(a.stderr, e.last)
 	}
 	return e.code
-}
-
-// problem is an error of this program in the form of the server's, without the
-// status of an answer.
-type problem struct {
-	Title  string        `json:"title"`
-	Detail string        `json:"detail"`
-	Help   string        `json:"help,omitempty"`
-	Errors []wire.Detail `json:"errors,omitempty"`
-}
-
-// asJSON returns the server's problem as it came, or one of this program.
-func asJSON(e *exitError) []byte {
-	var served *wire.Problem
-	var told any
-	if errors.As(e.err, &served) {
-		told = served
-	} else {
-		own := problem{Title: titleOf[e.code], Detail: e.err.Error(), Help: e.help}
-		for _, f := range e.also {
-			own.Errors = append(own.Errors, wire.Detail{Message: f.text})
-		}
-		told = own
-	}
-	b, err := json.Marshal(told)
-	if err != nil { // never: all fields are text, or came as JSON
-		return []byte(`{"title":"Internal error"}`)
-	}
-	return b
-}
-
-var titleOf = map[int]string{
-	exitUsage: "Invalid", exitNotFound: "Not found", exitDenied: "Not allowed", exitRefused: "Refused", exitUnreachable: "Unreachable",
-	exitVersion: "Versions do not fit", exitBug: "Internal error", exitJobNoResult: "No result",
 }
 
 // explain turns any error into one with a code and help.

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/hodei-jobs/hodei/aggregates/spec"
-	"github.com/hodei-jobs/hodei/api/sse"
 	"github.com/hodei-jobs/hodei/api/wire"
 )
 
@@ -52,9 +50,14 @@ func fakeJobs() []wire.Job {
 func fakeEvents() wire.Events {
 	return wire.Events{Items: []wire.Event{
 		{Position: 47341, Time: ago(485022 * time.Millisecond), Stream: "job-6wv0p3nc", Type: "JobSubmitted", Actor: "ci", Text: "submitted to web as test-e2e, needs 4 CPU"},
-		{Position: 47358, Time: ago(467738 * time.Millisecond), Stream: "job-6wv0p3nc", Type: "JobStarted", Text: "started on q7d3h1yb, attempt 1"},
+		{Position: 47358, Time: ago(467738 * time.Millisecond), Stream: "job-6wv0p3nc", Type: "JobStarted", Text: "started on q7d3h1yb, attempt 1",
+			Data: json.RawMessage(`{"attempt":1,"worker_id":"q7d3h1yb"}`)},
 		{Position: 47843, Time: ago(225610 * time.Millisecond), Stream: "job-6wv0p3nc", Type: "JobFailed", Text: "failed in step 2: out of memory\x1b[2J"},
-		{Position: 47844, Time: ago(225600 * time.Millisecond), Stream: "worker-q7d3h1yb", Type: "WorkerDraining", Text: "draining"},
+		{Position: 47844, Time: ago(225600 * time.Millisecond), Stream: "worker-q7d3h1yb", Type: "WorkerDraining", Text: "draining", Data: json.RawMessage(`{}`)},
+		{Position: 47845, Time: ago(225500 * time.Millisecond), Stream: "job-9d2mx7ht", Type: "JobBound", Text: "bound to m2c8v0xk as attempt 1; q7d3h1yb has 1 CPU free, needs 4; z9z9z9z9 is draining",
+			Data: json.RawMessage(`{"worker_id":"m2c8v0xk","attempt":1,"decision":{"refused":[{"worker_id":"q7d3h1yb"},{"worker_id":"z9z9z9z9"}]}}`)},
+		{Position: 47846, Time: ago(225400 * time.Millisecond), Stream: "worker-a1b2c3d4", Type: "WorkerRegistered", Text: "registered as new\x1b[2J, linux/amd64",
+			Data: json.RawMessage(`{"facts":{"name":"new\u001b[2J"}}`)},
 	}}
 }
 
@@ -71,6 +74,18 @@ func fakeWorkers() wire.Workers {
 		{ID: "r8k2c5wd", Name: "delta", State: "online", Draining: true, Since: ago(312 * time.Second), OS: "linux", Arch: "arm64", Capacity: amount(4, 16)},
 		{ID: "t0s4n6xe", State: "requested", Since: ago(3 * time.Second)},
 	}}
+}
+
+func getWorker(w http.ResponseWriter, r *http.Request) {
+	for _, worker := range fakeWorkers().Items {
+		if named := r.PathValue("id"); worker.ID == named || worker.Name == named {
+			answer(w, 200, worker)
+			return
+		}
+	}
+	p := wire.NewProblem(404, "not_found", "there is no worker "+r.PathValue("id"))
+	p.Help = "the workers there are: hodei worker list"
+	answer(w, 404, p)
 }
 
 func fakeQueue() wire.Queue {
@@ -123,7 +138,7 @@ func newFake(t *testing.T) *fake {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/jobs", f.listJobs)
 	mux.HandleFunc("GET /v1/jobs/{id}", f.withJob(func(w http.ResponseWriter, j *wire.Job) { answer(w, 200, j) }))
-	mux.HandleFunc("GET /v1/jobs/{id}/events", f.withJob(func(w http.ResponseWriter, _ *wire.Job) { answer(w, 200, fakeEvents()) }))
+	mux.HandleFunc("GET /v1/jobs/{id}/events", f.withJob(func(w http.ResponseWriter, j *wire.Job) { answer(w, 200, eventsOf(j)) }))
 	mux.HandleFunc("GET /v1/jobs/{id}/logs", f.logs)
 	mux.HandleFunc("GET /v1/jobs/{id}/logs/steps", f.withJob(func(w http.ResponseWriter, j *wire.Job) { answer(w, 200, fakeSteps(j)) }))
 	mux.HandleFunc("POST /v1/jobs/{id}/cancel", f.withJob(func(w http.ResponseWriter, j *wire.Job) {
@@ -136,7 +151,7 @@ func newFake(t *testing.T) *fake {
 	}))
 	mux.HandleFunc("POST /v1/jobs", f.submit)
 	mux.HandleFunc("GET /v1/workers", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, fakeWorkers()) })
-	mux.HandleFunc("GET /v1/workers/atlas", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, fakeWorkers().Items[0]) })
+	mux.HandleFunc("GET /v1/workers/{id}", getWorker)
 	mux.HandleFunc("GET /v1/events", f.listEvents)
 	mux.HandleFunc("GET /v1/secrets", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, 200, fakeSecrets(r.URL.Query().Get("namespace")))
@@ -314,62 +329,4 @@ func fakeFound(pattern, cursor string) wire.LogSearch {
 		found.Lines = []wire.LogLine{line(14201, "retry"), line(14202, "Killed\x1b[2J again")}
 	}
 	return found
-}
-
-// story streams the life of a job that was submitted: it runs for 12.4 s, writes
-// what its name says, and ends as its name says.
-func story(w http.ResponseWriter, j *wire.Job, follow bool) {
-	out := sse.NewWriter(w)
-	event := func(name, id string, v any) {
-		b, err := json.Marshal(v)
-		if err != nil {
-			panic(err)
-		}
-		out.Event(name, id, b)
-	}
-	end := *j
-	if follow && !j.Terminal() {
-		run := *j
-		run.State, run.Attempt, run.WorkerName, run.Started = "running", 1, "atlas", at(fakeNow)
-		event("state", "", run)
-		end = run
-		end.State, end.Finished = "succeeded", at(fakeNow.Add(12400*time.Millisecond))
-	}
-	offset := 0
-	for _, text := range outputOf[j.Name] {
-		offset += len(text)
-		event("", fmt.Sprint(1<<40+offset), wire.LogPiece{B: []byte(text), Time: fakeNow.UnixNano()})
-	}
-	if !follow {
-		event("head", "", wire.LogHead{Attempt: 1, Offset: uint64(offset), Whole: true})
-		_ = out.Flush()
-		return
-	}
-	switch j.Name {
-	case "make":
-		end.Usage = &wire.Usage{PeakMemory: ptr[uint64](412 << 20), PeakCPU: ptr(2.1)}
-	case "fails":
-		end.State, end.ExitCode, end.Summary = "failed", ptr[int32](7), "exit code 7"
-	case "killed":
-		end.State, end.Signal, end.Summary = "failed", "KILL", "ended by signal KILL, sender unknown"
-	case "slow":
-		end.State, end.Summary = "timed_out", "it ran longer than 10s"
-	case "away":
-		end.State, end.Summary = "lost", "its worker was silent for 30s"
-	case "elsewhere":
-		end.State, end.Summary = "cancelled", "cancelled: wrong branch"
-	}
-	event("end", "", end)
-	_ = out.Flush()
-}
-
-// outputOf is what jobs of the made-up cluster write.
-var outputOf = map[string][]string{
-	"make":    {"ok   example.com/shop   1.204s\n"},
-	"hostile": {"\x1b]0;owned\x07\x1b[31mred", "\x1b[2J\x1b]52;c;ZXZpbA==\x07\x9b1m and more\n"},
-	"partial": {"no end of line"},
-
-	"test-e2e": {"added 412 packages\n", "✓ checkout › pays with card (2.1 s)\n\x1b[31mKilled\x1b[0m"},
-
-	"evil\x1b]0;owned\x07\u202e": {"\x1b]0;owned\x07\x1b[31mred"},
 }

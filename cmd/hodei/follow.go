@@ -64,7 +64,7 @@ func (a *app) printSubmitted(job *wire.Job, raw json.RawMessage) error {
 func (a *app) followRun(ctx context.Context, cl *client.Client, keys *interrupts, f *runFlags, job *wire.Job) error {
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
-	v := &viewer{app: a, client: cl, screen: newScreen(a, true, f.raw), memory: memoryOf(job), word: f.word}
+	v := &viewer{app: a, client: cl, screen: newScreen(a, true, f.raw), memory: memoryOf(job), word: f.word, relative: f.relative}
 	keys.screen, keys.client, keys.job, keys.leave = v.screen, cl, job.ID, leave
 	watched := make(chan struct{})
 	go func() {
@@ -172,14 +172,22 @@ type viewer struct {
 	memory uint64 // bytes it asked for, 0 for none
 	word   string // its command line, if that is one word that looks like several
 
-	since time.Time // when the connection was lost; zero while there is one
-	said  string    // the line said last of a state
+	relative string // the whole path of its program, if that was named from here
+
+	since   time.Time // when the connection was lost; zero while there is one
+	said    string    // the line said last of a state
+	retried uint32    // the attempt up to which retries were told
 }
 
 // follow shows the job until it has ended and returns it as it ended.
 func (v *viewer) follow(ctx context.Context, id string) (*wire.Job, error) {
 	defer v.screen.close()
-	return v.client.FollowJob(ctx, id, client.LogsQuery{}, client.Follower{State: v.state, Log: v.log, Lost: v.lost})
+	end, err := v.client.FollowJob(ctx, id, client.LogsQuery{}, client.Follower{
+		State: func(j *wire.Job) { v.retries(ctx, j); v.state(j) }, Log: v.log, Lost: v.lost})
+	if err == nil {
+		v.retries(ctx, end)
+	}
+	return end, err
 }
 
 func (v *viewer) log(p *wire.LogPiece) error {
@@ -247,6 +255,9 @@ func (v *viewer) back() {
 // conclude writes how the job ended.
 func (v *viewer) conclude(j *wire.Job) {
 	v.screen.say(v.app.concluded(v.app.err, j, v.memory))
+	if j.Reason == "cannot_start" && v.relative != "" {
+		v.screen.say("  help: a job begins in an empty folder; name it by its whole path: hodei run -- " + term.Escape(v.relative))
+	}
 	if j.Reason == "cannot_start" && v.word != "" {
 		v.screen.say("  help: hodei run -- sh -c '" + term.Escape(strings.ReplaceAll(v.word, "'", `'\''`)) + "'")
 	}

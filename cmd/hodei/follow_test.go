@@ -28,6 +28,7 @@ func TestViewer(t *testing.T) {
 		v.lost(&client.UnreachableError{URL: "http://127.0.0.1:8080", Cause: syscall.ECONNREFUSED}, 0)
 	}
 	passes := func(d time.Duration) func(*viewer) { return func(*viewer) { time.Sleep(d) } }
+	once := func(v *viewer) { v.screen.once = true }
 	closes := func(v *viewer) { v.screen.close() }
 
 	terminal := term.Style{Terminal: true, Redraws: true, Unicode: true, Width: 80}
@@ -99,6 +100,18 @@ try
 		}, closes}, `
 ▶ 7f3k9qd2 make on atlas
 ▶ 7f3k9qd2 make on atlas: it waits for keyboard input, which never comes
+`},
+		{"where nothing is followed but the end, in a pipe, one line says why", term.Style{Unicode: true}, []func(*viewer){once, waits("9 of 9"), passes(time.Second), waits("8 of 9"),
+			passes(time.Minute), func(v *viewer) { v.waits(job("running", "", "")) }, passes(time.Minute), closes}, `
+2| ○ 7f3k9qd2 make: waiting, busy, place 9 of 9
+`},
+		{"on a terminal it is always the newest", terminal, []func(*viewer){once, waits("9 of 9"), passes(time.Second), func(v *viewer) { v.waits(job("running", "", "")) }, passes(time.Second), closes}, `
+○ 7f3k9qd2 make: waiting, busy, place 9 of 9␍␛[K▶ 7f3k9qd2 make on atlas␍␛[K⋯
+`},
+		{"logs -f says what its output waits for, and nothing more once it runs", terminal, []func(*viewer){func(v *viewer) {
+			(&logView{viewer: v}).state(t.Context(), &wire.Job{ID: "7f3k9qd2", Name: "make", State: "pending", Reason: "no_worker", Summary: "none is online"})
+		}, passes(time.Second), func(v *viewer) { (&logView{viewer: v}).state(t.Context(), job("running", "", "")) }, passes(time.Second), writes("ok\n"), closes}, `
+○ 7f3k9qd2 make: waiting, no_worker: none is online␍␛[Kok
 `},
 		{"a name can't move the cursor", terminal, []func(*viewer){func(v *viewer) {
 			j := job("running", "", "")

@@ -55,6 +55,28 @@ func (i *interrupts) release() {
 	signal.Reset(syscall.SIGPIPE)
 }
 
+// untilLeft runs fn, which shows something, with a context that ends at Ctrl-C, so
+// that the terminal is left as it was: without a line that stands, without colours.
+// The second Ctrl-C ends the process at once.
+func untilLeft(ctx context.Context, fn func(context.Context) error) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	err := fn(ctx)
+	if ctx.Err() != nil {
+		return silent(exitInterrupted)
+	}
+	return err
+}
+
+// leftAlone says, of a command that only looked, that the job goes on.
+func (a *app) leftAlone(err error, jobID string) error {
+	if err == silent(exitInterrupted) {
+		a.note("left %s; it goes on", jobID)
+	}
+	return err
+}
+
 // during runs fn, such as a submission, with a context that ends at the first
 // signal.
 func (i *interrupts) during(ctx context.Context, fn func(context.Context) error) error {

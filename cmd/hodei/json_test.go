@@ -86,30 +86,3 @@ func TestErrorsInJSON(t *testing.T) {
 		}
 	}
 }
-
-// A shell's completion knows jobs and workers, and says nothing when it can't.
-func TestCompletion(t *testing.T) {
-	f := isolate(t)
-	for _, row := range []struct {
-		words []string
-		want  string
-	}{
-		{[]string{"job", "get", ""}, "9d2mx7ht\tpending build-web\n4kq8wz2m\tpending train-resnet\n2m7xk4ra\trunning build-web\n6wv0p3nc\tfailed test-e2e\ne1v9z3kc\tsucceeded evil\\x1b]0;owned\\x07\\u202e\n:4\n"},
-		{[]string{"job", "cancel", "2"}, "2m7xk4ra\trunning build-web\n:4\n"},
-		{[]string{"logs", "6"}, "6wv0p3nc\tfailed test-e2e\n:4\n"},
-		{[]string{"worker", "get", "b"}, "borea\tonline\n:4\n"},
-	} {
-		check := func(name, want string) {
-			t.Helper()
-			var out strings.Builder
-			a := &app{stdout: &out, stderr: io.Discard}
-			if code := a.run(t.Context(), append([]string{"__complete"}, row.words...)); code != exitOK || out.String() != want {
-				t.Errorf("%s: %v: code %d, %q, want %q", name, row.words, code, out.String(), want)
-			}
-		}
-		check("a server", row.want)
-		t.Setenv("HODEI_API_URL", "http://127.0.0.1:1")
-		check("no server", ":4\n")
-		t.Setenv("HODEI_API_URL", f.URL)
-	}
-}

@@ -38,7 +38,7 @@ type logView struct {
 }
 
 func newLogView(a *app, cl *client.Client, id string, f *logsFlags) *logView {
-	v := &logView{viewer: &viewer{app: a, client: cl, screen: newScreen(a, true, f.raw)}, id: id, flags: f}
+	v := &logView{viewer: a.waitingViewer(cl, f.raw), id: id, flags: f}
 	v.heads = a.out.Terminal && !f.raw && a.output != "json" && f.query.Stream == ""
 	v.printer = logtext.NewPrinter(v.screen, logtext.Style{Strip: f.query.Strip, Times: f.query.Timestamps}, 1)
 	return v
@@ -51,11 +51,24 @@ func (v *logView) show(ctx context.Context) (err error) {
 	q.Strip, q.Timestamps = false, false
 	follower := client.Follower{Log: func(p *wire.LogPiece) error { return v.piece(ctx, p) }, Lost: v.lost}
 	if v.flags.follow {
+		follower.State = func(j *wire.Job) { v.state(ctx, j) }
 		_, err = v.client.FollowJob(ctx, v.id, q, follower)
 		return err
 	}
 	_, err = v.client.ReplayLog(ctx, v.id, q, follower)
 	return err
+}
+
+// state says what there is to wait for before there is output, and why there will
+// be more of it.
+func (v *logView) state(ctx context.Context, j *wire.Job) {
+	v.retries(ctx, j)
+	if j.State == "pending" || j.State == "bound" {
+		v.waits(j)
+		return
+	}
+	v.back()
+	v.screen.settle()
 }
 
 // record is a piece as -o json shows it.

@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -64,6 +65,9 @@ func (a *app) run(ctx context.Context, args []string) (code int) {
 	root := a.root()
 	root.SetArgs(args)
 	if err := root.ExecuteContext(ctx); err != nil {
+		if a.command == nil && wantsJSON(args) { // it failed before all flags were read
+			a.output = "json"
+		}
 		return a.report(err)
 	}
 	return exitOK
@@ -82,7 +86,7 @@ func (a *app) root() *cobra.Command {
 		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
 			a.command = c
 			a.begin()
-			return a.checkFlags()
+			return a.checkFlags(c)
 		},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -91,7 +95,10 @@ func (a *app) root() *cobra.Command {
 	root.SetHelpTemplate(helpTemplate)
 	root.SetUsageTemplate(helpTemplate)
 	root.SetHelpCommand(a.cmdHelp())
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.Version = version
+	root.SetVersionTemplate(versionLine() + "\n")
+	root.Flags().BoolP("version", "v", false, "show the version of this binary")
+	root.CompletionOptions.DisableDefaultCmd = true
 	f := root.PersistentFlags()
 	f.StringVar(&a.server, "server", "", "server's `URL` (HODEI_API_URL; default "+defaultURL+")")
 	f.StringVar(&a.tokenFile, "token-file", "", "`file` with the API token (HODEI_API_TOKEN holds a token itself)")
@@ -101,25 +108,58 @@ func (a *app) root() *cobra.Command {
 	f.BoolVar(&a.utc, "utc", false, "show times in UTC")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "only the answer, no hints")
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(a.cmdDev(), a.cmdServer(), a.cmdRun(), a.cmdJob(), a.cmdLogs(), a.cmdWorker(),
-		a.cmdQueue(), a.cmdSecret(), a.cmdEvents(), a.cmdBench(), a.cmdVersion())
+	root.AddCommand(ignoring(a.cmdDev(), noServer+" output utc"), ignoring(a.cmdServer(), noServer+" output utc"),
+		a.cmdRun(), a.cmdJob(), a.cmdLogs(), ignoring(a.cmdWorker(), noNamespace), a.cmdQueue(), a.cmdSecret(),
+		ignoring(a.cmdEvents(), noNamespace), ignoring(a.cmdBench(), noServer+" utc"), ignoring(a.cmdCompletion(), noServer+" output utc"), ignoring(a.cmdVersion(), noServer+" utc"))
+	a.completions(root)
 	return root
 }
 
 // begin finds out how the two outputs are spoken to.
 func (a *app) begin() { a.out, a.err = a.style(a.stdout), a.style(a.stderr) }
 
+// maxPage is how many items the server puts on a page at most.
+const maxPage = 1000
+
 // checkFlags checks the flags of all commands.
-func (a *app) checkFlags() error {
+func (a *app) checkFlags(c *cobra.Command) error {
 	switch a.color {
 	case "auto", "always", "never":
 	default:
 		return usage("--color is %q; it may be auto, always or never", a.color)
 	}
 	if a.output != "table" && a.output != "json" {
-		return usage("--output is %q; it may be table or json", a.output)
+		err := usage("--output is %q; it may be table or json", a.output)
+		a.output = "table"
+		return err
 	}
-	return nil
+	if limit, err := c.Flags().GetInt("limit"); err == nil && (limit < 1 || limit > maxPage) {
+		return usage("--limit is %d; it may be 1 to %d", limit, maxPage)
+	}
+	if err := refuseIgnored(c); err != nil {
+		return err
+	}
+	return refuseNoText(c)
+}
+
+var (
+	jsonShort = regexp.MustCompile(`^-[a-zA-Z]*o=?json$`)
+	shortOut  = regexp.MustCompile(`^-[a-zA-Z]*o$`)
+)
+
+// wantsJSON says whether the arguments ask for JSON, before they are understood.
+func wantsJSON(args []string) bool {
+	for i, text := range args {
+		switch {
+		case text == "--":
+			return false
+		case text == "--output=json", jsonShort.MatchString(text):
+			return true
+		case text == "json" && i > 0 && (args[i-1] == "--output" || shortOut.MatchString(args[i-1])):
+			return true
+		}
+	}
+	return false
 }
 
 func (a *app) style(w io.Writer) term.Style {
@@ -132,8 +172,16 @@ func (a *app) style(w io.Writer) term.Style {
 	return term.Style{Unicode: true, Colours: a.color == "always"}
 }
 
-// note writes a line for people, which is not part of the answer.
+// note writes a line for people, which is not part of the answer. With -o json
+// programs read, and errors alone are told.
 func (a *app) note(format string, args ...any) {
+	if a.output != "json" {
+		a.tell(format, args...)
+	}
+}
+
+// tell writes a line for people of what takes long, whatever form the answer has.
+func (a *app) tell(format string, args ...any) {
 	if !a.quiet {
 		fmt.Fprintf(a.stderr, format+"\n", args...)
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // applySecrets sets the secrets that the flags name. An error never shows what
@@ -22,6 +23,8 @@ func (f *runFlags) applySecrets(built map[string]any) error {
 		case !given:
 			return &exitError{code: exitUsage, err: fmt.Errorf("--secret %s has no value, and the variable %s is not set here", name, name),
 				help: "export it first; a stored secret: --secret-from " + name + "=SECRET"}
+		case !utf8.ValidString(value):
+			return noTextIn("--secret " + name + ", taken from here,")
 		}
 		put(built, value, "secrets", name)
 	}

@@ -29,6 +29,7 @@ type screen struct {
 	style       term.Style
 	shared      bool // output and words are on one terminal
 	raw         bool // all bytes reach a terminal
+	once        bool // where it can't be replaced, a waiting line is written once for all
 
 	mu       sync.Mutex
 	middle   bool        // the output stands in the middle of a line
@@ -36,13 +37,13 @@ type screen struct {
 	written  string      // the waiting line written last
 	next     string      // a waiting line that is due when the timer fires
 	timer    *time.Timer // nil if nothing is due
-	last     time.Time   // of the waiting line written last
+	last     time.Time   // of the waiting line written last; zero before the first
 }
 
 // newScreen returns the screen of a. Words are left out if there are to be none.
 func newScreen(a *app, words, raw bool) *screen {
 	s := &screen{out: a.jobOutput(a.stdout, a.out, raw), errOut: a.jobOutput(a.stderr, a.err, raw), style: a.err, shared: a.out.Terminal && a.err.Terminal, raw: raw && a.out.Terminal}
-	if words && !a.quiet {
+	if words && !a.quiet && a.output != "json" {
 		s.words = a.stderr
 	}
 	return s
@@ -105,6 +106,13 @@ func (s *screen) wait(line string) {
 	}
 }
 
+// settle takes the waiting line away: it waits no more.
+func (s *screen) settle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drop()
+}
+
 // pause is how long until a waiting line may be written.
 func (s *screen) pause() time.Duration {
 	if s.written == "" {
@@ -122,7 +130,7 @@ func (s *screen) due() {
 	defer s.mu.Unlock()
 	s.timer = nil
 	line := s.next
-	if line == "" || line == s.written {
+	if line == "" || line == s.written || s.once && !s.style.Redraws && !s.last.IsZero() {
 		return
 	}
 	s.erase()

@@ -17,8 +17,9 @@ const besideWidth = 100
 const stepName = 16
 
 // showJob writes all there is to know about a job: what it asked for and what
-// was measured at the left, what happened when at the right, then its steps.
-func (a *app) showJob(j *wire.Job, events []wire.Event) error {
+// was measured at the left, what happened when at the right, how attempts ended
+// that were tried again, then its steps.
+func (a *app) showJob(j *wire.Job, events []wire.Event, earlier []string) error {
 	var b strings.Builder
 	state := strings.ReplaceAll(j.State, "_", " ")
 	if j.Cancelling {
@@ -36,6 +37,9 @@ func (a *app) showJob(j *wire.Job, events []wire.Event) error {
 		fmt.Fprintf(&b, "  %s\n", term.Escape(j.Explanation))
 	}
 	a.columns(&b, a.jobFacts(j), a.jobMoments(j, events))
+	for _, line := range earlier {
+		fmt.Fprintf(&b, "  %s\n", term.Escape(line))
+	}
 	width := stepName
 	for i := range j.Steps {
 		width = max(width, term.Width(term.Escape(j.Steps[i].Name)))

@@ -28,12 +28,14 @@ Available Commands:{{range .Commands}}{{if .IsAvailableCommand}}
 {{end}}{{if .HasAvailableLocalFlags}}
 Flags:
 {{.LocalFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}
-{{end}}{{if .HasAvailableInheritedFlags}}
+{{end}}{{with taken .}}{{if .HasAvailableFlags}}
 Global Flags:
-{{.InheritedFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}
-{{end}}{{with index .Annotations "footer"}}
+{{.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}
+{{end}}{{end}}{{with index .Annotations "footer"}}
 {{.}}
 {{end}}`
+
+func init() { cobra.AddTemplateFunc("taken", taken) }
 
 // parent is a command that only has others below it.
 func parent(use, short, examples string, children ...*cobra.Command) *cobra.Command {
@@ -48,17 +50,21 @@ func unknownCommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	var names []string
+	e := &exitError{code: exitUsage, err: fmt.Errorf("unknown command %q for %s", args[0], c.CommandPath()), help: "all commands: " + c.CommandPath() + " --help"}
+	if near := meantCommand(c, args[0]); near != "" {
+		e.help = "did you mean " + c.CommandPath() + " " + near + "? " + e.help
+	}
+	return e
+}
+
+// namesBelow are the commands below one.
+func namesBelow(c *cobra.Command) (names []string) {
 	for _, child := range c.Commands() {
 		if child.IsAvailableCommand() {
 			names = append(names, child.Name())
 		}
 	}
-	e := &exitError{code: exitUsage, err: fmt.Errorf("unknown command %q for %s", args[0], c.CommandPath()), help: "all commands: " + c.CommandPath() + " --help"}
-	if near := nearest(args[0], names); near != "" {
-		e.help = "did you mean " + c.CommandPath() + " " + near + "? " + e.help
-	}
-	return e
+	return names
 }
 
 func (a *app) cmdHelp() *cobra.Command {
@@ -72,6 +78,13 @@ func (a *app) cmdHelp() *cobra.Command {
 			}
 			found.InitDefaultHelpFlag()
 			return found.Help()
+		},
+		ValidArgsFunction: func(c *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			found, _, err := c.Root().Find(args)
+			if err != nil {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return beginning(begun, namesBelow(found)...), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
 }

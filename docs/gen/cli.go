@@ -18,7 +18,7 @@ What each command says of itself with --help. Flags of all commands stand at the
 `
 
 // leftOut are commands that cobra brings along and describes itself.
-var leftOut = map[string]bool{"completion": true, "help": true}
+var leftOut = map[string]bool{"help": true}
 
 var (
 	commandLine = regexp.MustCompile(`^  (\w[\w-]*) +\S`)

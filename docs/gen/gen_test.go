@@ -95,17 +95,34 @@ enum Phase {
 
 func TestValuesAreReadable(t *testing.T) {
 	tests := []struct{ source, want string }{
-		{"4096", "4096"},
+		{"4096", "4,096"},
+		{"12", "12"},
+		{"200_000", "200,000"},
+		{"1 << 16", "65,536"},
 		{"4 << 20", "4 Mi"},
 		{"1<<20 - 1", "1 Mi - 1"},
 		{"30 * time.Second", "30 s"},
-		{"90 * 24 * time.Hour", "90 * 24 h"},
+		{"90 * 24 * time.Hour", "90 days"},
+		{"10 * 365 * 24 * time.Hour", "10 years"},
+		{"30 * Day", "30 days"},
+		{"Day", "1 day"},
+		{"10 * Second", "10 s"},
+		{"Duration(time.Second)", "1 s"},
+		{"2*sse.Heartbeat + 5*time.Second", "2*sse.Heartbeat + 5 s"},
+		{"spec.MaxSecretValue + 256", "spec.MaxSecretValue + 256"},
 		{"time.Second", "1 s"},
 	}
 	for _, test := range tests {
 		if got := readable(test.source); got != test.want {
 			t.Errorf("readable(%q) = %q, want %q", test.source, got, test.want)
 		}
+	}
+}
+
+// A limit that users meet is one there is: its number is not written twice.
+func TestALimitThatIsNotThereIsNoticed(t *testing.T) {
+	if _, err := limitsMet(map[string]string{}); err == nil {
+		t.Error("a page was made without the values")
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -23,8 +24,15 @@ var duration = regexp.MustCompile(`\btime\.(Nanosecond|Microsecond|Millisecond|S
 
 const limitsIntro = `# Limits
 
-Every named limit of the code with its value: sizes, counts, how long something may take. What has a flag or a setting
-says so in its own help; the rest is fixed. Ki, Mi and Gi are powers of 1,024.
+What is limited, to what, how you change it, and what you see when a limit is reached. At first those that you may meet
+when you use it; [at the end](#every-limit-of-the-code) every limit of the code, for those who change it. Ki, Mi and Gi
+are powers of 1,024; so are KiB, MiB and GiB.
+
+`
+
+const everyLimitIntro = `## Every limit of the code
+
+By package. None of these has a flag unless it stands above, too.
 
 `
 
@@ -44,10 +52,20 @@ func limits(_ context.Context, root string) (string, error) {
 		found[name] = append(found[name], all...)
 	}
 
+	values := map[string]string{}
+	for name, limits := range found {
+		for _, l := range limits {
+			values[name+"."+l.name] = l.value
+		}
+	}
+	met, err := limitsMet(values)
+	if err != nil {
+		return "", err
+	}
 	var page strings.Builder
-	page.WriteString(notice + limitsIntro)
+	page.WriteString(notice + limitsIntro + met + everyLimitIntro)
 	for _, name := range sortedKeys(found) {
-		page.WriteString("## " + name + "\n\n| name | value | of what |\n|---|---|---|\n")
+		page.WriteString("### " + name + "\n\n| name | value | of what |\n|---|---|---|\n")
 		for _, l := range found[name] {
 			page.WriteString("| `" + l.name + "` | " + cell(l.value) + " | " + cell(l.comment) + " |\n")
 		}
@@ -130,27 +148,45 @@ func limitOf(set *token.FileSet, spec *ast.ValueSpec, group *ast.GenDecl) (limit
 	if comment == nil && !group.Lparen.IsValid() {
 		comment = group.Doc
 	}
-	words := strings.Join(strings.Fields(comment.Text()), " ")
-	return limit{name, readable(source.String()), strings.TrimPrefix(words, name+" is ")}, true
+	words := strings.TrimPrefix(strings.TrimPrefix(strings.Join(strings.Fields(comment.Text()), " "), name+" "), "is ")
+	return limit{name, readable(source.String()), cmp.Or(words, strings.ToLower(inName.ReplaceAllString(name, "$1 $2")))}, true
 }
+
+// inName is where a word of a name ends; a limit without a comment is told of by its
+// name.
+var inName = regexp.MustCompile(`([a-z])([A-Z])`)
 
 var (
 	shifted = regexp.MustCompile(`(\d+) ?<< ?(10|20|30)\b`)
-	timed   = regexp.MustCompile(`(?:(\d+) \* )?time\.(\w+)$`)
+	power   = regexp.MustCompile(`^1 ?<< ?(\d+)$`)
+	timed   = regexp.MustCompile(`(?:(\d+) ?\* ?)?(?:time\.)?(Nanosecond|Microsecond|Millisecond|Second|Minute|Hour|Day)\)?$`)
+	days    = regexp.MustCompile(`(\d+) \* 24 h`)
+	years   = regexp.MustCompile(`(\d+) \* 365 days`)
 	prefix  = map[string]string{"10": "Ki", "20": "Mi", "30": "Gi"}
 	unit    = map[string]string{
-		"Nanosecond": "ns", "Microsecond": "µs", "Millisecond": "ms", "Second": "s", "Minute": "min", "Hour": "h",
+		"Nanosecond": "ns", "Microsecond": "µs", "Millisecond": "ms", "Second": "s", "Minute": "min", "Hour": "h", "Day": "days",
 	}
 )
 
-// readable writes a constant's value as people do: 4 Mi, 30 s.
+// readable writes a constant's value as people do: 4 Mi, 30 s, 7 days, 200,000.
 func readable(value string) string {
+	if n, err := strconv.ParseUint(value, 0, 63); err == nil {
+		return thousands(strconv.FormatUint(n, 10))
+	}
 	value = shifted.ReplaceAllStringFunc(value, func(s string) string {
 		m := shifted.FindStringSubmatch(s)
 		return m[1] + " " + prefix[m[2]]
 	})
-	return timed.ReplaceAllStringFunc(value, func(s string) string {
+	if m := power.FindStringSubmatch(value); m != nil {
+		if bits, err := strconv.Atoi(m[1]); err == nil && bits < 63 {
+			return thousands(strconv.FormatUint(1<<bits, 10))
+		}
+	}
+	value = strings.TrimPrefix(value, "Duration(")
+	value = timed.ReplaceAllStringFunc(value, func(s string) string {
 		m := timed.FindStringSubmatch(s)
-		return cmp.Or(m[1], "1") + " " + cmp.Or(unit[m[2]], m[2])
+		return cmp.Or(m[1], "1") + " " + unit[m[2]]
 	})
+	value = years.ReplaceAllString(days.ReplaceAllString(value, "$1 days"), "$1 years")
+	return strings.Replace(strings.TrimPrefix(value, " "), "1 days", "1 day", 1)
 }

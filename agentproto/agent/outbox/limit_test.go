@@ -45,7 +45,7 @@ func TestALimit(t *testing.T) {
 // takes what is kept.
 func TestALimitLetsWritersGo(t *testing.T) {
 	inBubble(t, func(t *testing.T, o *outbox.Outbox) {
-		o.SetWindow(0, 0)
+		o.SetWindow(0, 0, 0)
 		b := o.Open(key)
 		b.Limit(1<<20, words)
 		write(t, b, outbox.Stdout, strings.Repeat("x", 64<<20))

@@ -1,0 +1,33 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// synonyms are words for commands that people bring from elsewhere. They are no
+// commands here: one thing has one name. An error names that.
+var synonyms = map[string][]string{
+	"hodei": {
+		"ps", "job list", "ls", "job list", "list", "job list", "status", "job list",
+		"cancel", "job cancel", "kill", "job cancel", "stop", "job cancel", "abort", "job cancel",
+		"get", "job get", "show", "job get", "describe", "job get", "inspect", "job get", "wait", "job wait",
+		"submit", "run --detach", "create", "run --detach", "exec", "run", "start", "run", "attach", "logs -f", "tail", "logs -f",
+		"log", "logs", "output", "logs", "nodes", "worker list", "agents", "worker list", "agent", "worker", "history", "events", "up", "dev",
+	},
+	"hodei job": {
+		"ls", "list", "ps", "list", "show", "get", "describe", "get", "inspect", "get", "status", "get",
+		"kill", "cancel", "stop", "cancel", "delete", "cancel", "rm", "cancel", "abort", "cancel", "history", "events",
+	},
+	"hodei worker": {"ls", "list", "show", "get", "describe", "get", "status", "get", "add", "token", "create", "token", "register", "token"},
+	"hodei secret": {"ls", "list", "get", "list", "create", "set", "add", "set", "update", "set", "put", "set", "rm", "delete", "remove", "delete"},
+}
+
+// meantCommand is the command below c that a word was most likely meant to be, or
+// "".
+func meantCommand(c *cobra.Command, word string) string {
+	list := synonyms[c.CommandPath()]
+	for i := 0; i < len(list); i += 2 {
+		if list[i] == word {
+			return list[i+1]
+		}
+	}
+	return nearest(word, namesBelow(c))
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/hodei-jobs/hodei/aggregates/settings"
+)
+
+// met is a limit that users may meet. A value in braces is that of a constant,
+// {folder.Name}, so that no number is written twice.
+type met struct{ what, value, change, seen string }
+
+// How a limit is changed, where many have the same answer.
+const (
+	fixed   = "fixed"
+	setting = "fixed for now (a setting of the cluster, which no command changes yet)"
+	refused = "refused, exit code 2"
+)
+
+// metLimits are the limits that users may meet, by what they do.
+var metLimits = []struct {
+	title, intro string
+	rows         []met
+}{
+	{"When you submit a job", "Over HTTP what is too much is refused with 422. The answer names the field and both numbers, and nothing is submitted.", []met{
+		{"Length of a job file", "{cmd/hodei.maxFile} bytes", fixed, "`cannot read the job from FILE: it is longer than …`, exit code 2"},
+		{"Size of a job's spec", "{aggregates/spec.MaxSpecBytes} bytes", fixed, refused},
+		{"Steps of a job", "{aggregates/spec.MaxSteps}", fixed, refused},
+		{"Arguments of a command, each of them or a script", "{aggregates/spec.MaxArgv}; {aggregates/spec.MaxArg} bytes, as Linux takes no longer ones", fixed, refused},
+		{"Variables of a job or step", "{aggregates/spec.MaxEnv}", fixed, refused},
+		{"Labels of a job or worker; a key, a value", "{aggregates/resource.MaxLabels}; {aggregates/resource.MaxLabelKey} and {aggregates/resource.MaxLabelValue} bytes", fixed, refused},
+		{"Length of a name", "{aggregates/spec.MaxName} bytes", fixed, refused},
+		{"CPU that a job needs", "0.1 CPU unless it says; as much memory and disk as there is", "`--cpu` `--memory` `--disk`", "a job that no worker is large enough for waits: `too_large`"},
+		{"Priority", "-{aggregates/spec.MaxPriority} to {aggregates/spec.MaxPriority}; 0 unless it says", "`--priority`", refused},
+		{"How long an attempt may run", "no limit unless it says; at most {aggregates/spec.MaxTimeout}", "`--timeout`", "the job is `timed_out`: it gets its stop signal, then KILL; `hodei run` exits with 124"},
+		{"Time from the stop signal to KILL", "{aggregates/spec.DefaultGrace} unless it says; at most {aggregates/spec.MaxGrace}", "`--grace`", "what has not ended by then is killed"},
+		{"How often a job is tried again; the delay before", "never unless it says; at most {aggregates/spec.MaxRetries} times and {aggregates/spec.MaxBackoff}", "`--retries` `--backoff`", "the job fails as its last attempt did"},
+		{"Jobs of one batch (`POST /v1/jobs:batch`)", "{api.maxBatch}", fixed, "refused with 422"},
+		{"How long an idempotency key is remembered", "{aggregates/idempotency.Kept}; the key has up to {aggregates/idempotency.MaxKey} bytes", fixed, "after that the same key submits another job"},
+	}},
+	{"Secrets", "", []met{
+		{"Secrets of a job; a value", "{aggregates/spec.MaxSecrets}; {aggregates/spec.MaxSecretValue} bytes", fixed, refused},
+		{"The shortest value that is masked in output", "{agentproto/agent/mask.MinSecret} bytes", fixed, "the job's output begins with `hodei: the secret NAME is not masked`: it would be found in everything"},
+		{"Versions of a stored secret", "the newest {aggregates/secret.MaxVersions}", fixed, "a job that asks for an older one fails as `secret_unavailable`"},
+		{"How long a job's own secrets can be read after its end", "SECRET_RETENTION", setting, "`hodei job events` shows that the key was dropped"},
+	}},
+	{"Output of jobs", "", []met{
+		{"How long output is kept, and how much", "for ever, all of it", "`--log-keep` `--log-keep-bytes` of `hodei dev` and `hodei server`", "the oldest goes first; `hodei logs` then says that it is not kept any more (410, exit code 3)"},
+		{"Stored output from which on the server warns", "{projections/joblog/archive.defaultWarnBytes} bytes", "set `--log-keep-bytes`", "a warning in `/readyz` and in the server's log"},
+		{"Output that waits to be safe on the server's disk", "{projections/joblog.DefaultWindow} bytes an attempt, then what the agent holds", fixed, "the job's writes wait; not a byte is dropped"},
+		{"Time of one search; searches at once", "{api.searchTime}; {api.maxSearches}", fixed, "the page that was found so far; one search too many is refused with 429"},
+		{"Lines around a match (`-C`)", "{projections/logtext.MaxContext}", fixed, refused},
+	}},
+	{"Asking the server", "", []met{
+		{"Items of a page (`--limit`)", "up to 1,000", "`--limit`", "the list says how to go on: `--cursor`"},
+		{"Body and header of a request; the time to send them", "{api.maxBody} bytes and {api.MaxHeaderBytes} bytes; {api.bodyTimeout} and {api.HeaderTimeout}", fixed, "413, 431, or the connection is closed"},
+		{"Streams that follow something, all and of one token", "{api.maxStreams}; {api.maxTokenStreams}", fixed, "429; `hodei` tries again"},
+		{"Ended jobs in memory", "the newest KEPT_FINISHED", setting, "older ones are missing in `hodei job list`, and still shown by their id"},
+		{"How far lists may be behind the log", "{projections.MaxLag} events", fixed, "commands wait up to {projections.MaxAdmission}, then get 429 with Retry-After"},
+		{"How long a reader may not read", "{api/sse.WriteLimit}", fixed, "the stream is closed; a client goes on where it was"},
+	}},
+	{"Workers", "", []met{
+		{"How long a worker token can be used", "24 h, up to {cmd/hodei.maxTokenHours} h", "`hodei worker token --hours`", "the agent is refused for good and exits with 3"},
+		{"How long a worker may be silent until it is lost", "RECONNECT_TOLERANCE", setting, "its jobs are `lost`, and run again only if they say so (`--retries`)"},
+		{"How long an agent keeps jobs without a server", "ORPHAN_AFTER", setting, "it cancels them; a server that comes back sooner takes them back"},
+		{"Agents that are let in", "{agentproto/gateway.defaultAdmitRate} a second after {agentproto/gateway.defaultAdmitBurst} at once", fixed, "the others are told when to come back, at most {agentproto/gateway.longestWait} later"},
+	}},
+	{"The server's disk", "", []met{
+		{"Room held in reserve on a full disk", "{eventstore/embedded.DefaultReserveBytes} bytes", fixed, "submissions get 503, `the disk … is full`; how jobs end is still recorded"},
+		{"What workers and jobs used, as it was measured", "{projections/telemetry.DefaultRetention}, up to {projections/telemetry.DefaultMaxBytes} bytes", fixed, "the oldest goes first"},
+	}},
+}
+
+var braced = regexp.MustCompile(`\{([a-z0-9/]+)\.(\w+)\}`)
+
+// limitsMet makes the tables of limits that users may meet.
+func limitsMet(values map[string]string) (string, error) {
+	d := settings.Default()
+	settled := strings.NewReplacer("KEPT_FINISHED", thousands(fmt.Sprint(d.KeptFinished)), "RECONNECT_TOLERANCE", lasting(d.ReconnectTolerance),
+		"ORPHAN_AFTER", lasting(d.OrphanAfter), "SECRET_RETENTION", lasting(d.SecretRetention))
+	var unknown error
+	filled := func(text string) string {
+		return settled.Replace(braced.ReplaceAllStringFunc(text, func(s string) string {
+			m := braced.FindStringSubmatch(s)
+			value, ok := values[m[1]+"."+m[2]]
+			if !ok {
+				unknown = fmt.Errorf("there is no limit %s in %s", m[2], m[1])
+			}
+			return value
+		}))
+	}
+	var b strings.Builder
+	for _, group := range metLimits {
+		b.WriteString("## " + group.title + "\n\n")
+		if group.intro != "" {
+			b.WriteString(group.intro + "\n\n")
+		}
+		b.WriteString("| what is limited | to | change it by | what you see when it is reached |\n|---|---|---|---|\n")
+		for _, r := range group.rows {
+			b.WriteString("| " + strings.Join([]string{cell(r.what), cell(filled(r.value)), cell(filled(r.change)), cell(filled(r.seen))}, " | ") + " |\n")
+		}
+		b.WriteString("\n")
+	}
+	return sized.ReplaceAllString(b.String(), "${1}B$2"), unknown
+}
+
+// sized is a size of so many Ki, Mi or Gi bytes.
+var sized = regexp.MustCompile(`(\d [KMG]i)( - 1)? bytes`)
+
+// lasting writes a duration as the page does: 30 s, 1 h, 7 days.
+func lasting(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d >= 2*day && d%day == 0:
+		return fmt.Sprintf("%d days", d/day)
+	case d >= time.Hour && d%time.Hour == 0:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	case d >= time.Minute && d%time.Minute == 0:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	}
+	return fmt.Sprintf("%d s", d/time.Second)
+}
+
+// thousands writes a whole number with commas.
+func thousands(digits string) string {
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
