@@ -157,9 +157,6 @@ func (c *serverConfig) check() error {
 			return usage("%s is %q; it must be grpcs://HOST:PORT", c.from["advertise"], c.Advertise)
 		}
 	}
-	if info, err := os.Stat(c.AgentDir); c.AgentDir != "" && (err != nil || !info.IsDir()) {
-		return usage("%s is %s, which is no folder", c.from["agent_dir"], c.AgentDir)
-	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return usage("--tls-cert and --tls-key go together; only one of them is set")
 	}
