@@ -216,6 +216,14 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
+func TestHelpFitsATerminal(t *testing.T) {
+	for line := range strings.Lines(usage) {
+		if len(strings.TrimRight(line, "\n")) > 80 {
+			t.Errorf("wider than 80 columns: %s", line)
+		}
+	}
+}
+
 func TestOptions(t *testing.T) {
 	server := func(name string) string {
 		return map[string]string{"HODEI_SERVER_URL": "grpcs://h:1", "HOME": "/home/a"}[name]

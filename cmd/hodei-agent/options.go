@@ -19,17 +19,19 @@ import (
 const usage = `hodei-agent runs jobs on this machine for a Hodei server.
 
 Examples:
-  hodei worker token > worker.token        where you use the command line; then here:
-  HODEI_SERVER_URL=grpcs://host:9090 HODEI_WORKER_TOKEN_FILE=worker.token hodei-agent
-  HODEI_SERVER_URL=grpcs://host:9090 hodei-agent --label disk=ssd --cpu 4
+  export HODEI_SERVER_URL=grpcs://host:9090
+  HODEI_WORKER_TOKEN_FILE=worker.token hodei-agent
+  hodei-agent --label disk=ssd --cpu 4
+
+The first time it needs a token, which hodei worker token > worker.token makes
+where you use the command line. From then on it proves its key and needs none.
 
 In a step of a job, "hodei-agent mask" hides a secret; hodei-agent mask --help
 tells more.
 
 Environment:
   HODEI_SERVER_URL         where the server is
-  HODEI_WORKER_TOKEN       registers this machine; needed only the first time;
-                           hodei worker token makes one
+  HODEI_WORKER_TOKEN       registers this machine; needed only the first time
   HODEI_WORKER_TOKEN_FILE  a file that holds it instead
 
 Flags:

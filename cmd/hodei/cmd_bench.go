@@ -48,8 +48,8 @@ func (a *app) cmdBench() *cobra.Command {
 			return a.printFigures(figures)
 		},
 	}
-	c.Flags().StringSliceVar(&only, "only", nil, "only these `parts`: "+strings.Join(bench.Names(), ", "))
-	c.Flags().Float64Var(&scale, "scale", 1, "of all counts; figures are quoted at 1")
+	c.Flags().StringSliceVar(&only, "only", nil, "only these `PARTS`: "+strings.Join(bench.Names(), ", "))
+	c.Flags().Float64Var(&scale, "scale", 1, "`FACTOR` of all counts, above 0; figures are quoted at 1")
 	return c
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 
@@ -27,6 +28,9 @@ code that you trust.`,
 			cfg, err := loadServerConfig(c.Flags())
 			if err != nil {
 				return err
+			}
+			if info, err := os.Stat(cfg.AgentDir); cfg.AgentDir != "" && (err != nil || !info.IsDir()) {
+				return usage("%s is %s, which is no folder", cfg.from["agent_dir"], cfg.AgentDir)
 			}
 			return a.dev(c.Context(), cfg)
 		},

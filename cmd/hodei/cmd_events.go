@@ -30,10 +30,10 @@ func (a *app) cmdEvents() *cobra.Command {
 		Example: `  hodei events -f
   hodei events --type JobFailed,JobLost --limit 50
   hodei events --stream worker-atlas -o json`,
-		Long: `The newest are shown first of all, then with -f each new one: its position, when
-it was recorded, the stream it is in, what happened. Workers are shown by name
-and jobs by id; with -o json both are ids, a page is the API's body, and events
-that follow it are a line each.`,
+		Long: `A line has an event's position in the log, when it was recorded, its stream and
+what happened: the newest events, then with -f each new one. Workers are shown
+by name and jobs by id. With -o json both are ids, a page is the API's body, and
+events that follow it are a line each.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cl, err := a.client()
@@ -44,10 +44,10 @@ that follow it are a line each.`,
 		},
 	}
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with new events as they are recorded")
-	c.Flags().StringVar(&q.stream, "stream", "", "only `streams` that begin so, such as job-7f3k9qd2 or worker-")
-	c.Flags().StringSliceVar(&q.types, "type", nil, "only these `types`, such as JobFailed,JobLost")
-	c.Flags().IntVar(&q.limit, "limit", 20, "at most so many at first, up to 1000")
-	c.Flags().StringVar(&q.after, "after", "", "begin after this `position`")
+	c.Flags().StringVar(&q.stream, "stream", "", "only streams that begin with `STREAM`, such as job-7f3k9qd2, worker-atlas or worker-")
+	c.Flags().StringSliceVar(&q.types, "type", nil, "only these `TYPES`, such as JobFailed,JobLost (all: docs/events.md)")
+	c.Flags().IntVar(&q.limit, "limit", 20, "at most the newest `N` at first, up to 1000")
+	c.Flags().StringVar(&q.after, "after", "", "begin after this `POSITION`, and go forwards")
 	return c
 }
 

@@ -45,9 +45,9 @@ func (a *app) cmdJobList() *cobra.Command {
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.listJobs(c.Context(), q) },
 	}
-	c.Flags().StringSliceVar(&q.states, "state", nil, "only jobs in these `states`, such as running,failed")
-	c.Flags().IntVar(&q.limit, "limit", 20, "at most so many, up to 1000")
-	c.Flags().StringVar(&q.cursor, "cursor", "", "go on with the `next` of a page")
+	c.Flags().StringSliceVar(&q.states, "state", nil, "only jobs in these `STATES`: pending, bound, running, succeeded, failed, cancelled, timed_out, lost; such as running,failed")
+	c.Flags().IntVar(&q.limit, "limit", 20, "at most `N` jobs, up to 1000")
+	c.Flags().StringVar(&q.cursor, "cursor", "", "go on at the `CURSOR` that a page ends with")
 	return c
 }
 
@@ -189,7 +189,7 @@ grace.
 			})
 		},
 	}
-	c.Flags().StringVar(&reason, "reason", "", "`why`, for those who ask later")
+	c.Flags().StringVar(&reason, "reason", "", "`WORDS` for those who ask why later")
 	return c
 }
 

@@ -55,19 +55,19 @@ With -o json it is an object for each piece, or a page of what was found.
 func (f *logsFlags) register(c *cobra.Command) {
 	fl, q := c.Flags(), &f.query
 	fl.BoolVarP(&f.follow, "follow", "f", false, "go on until the job has ended")
-	fl.Uint32Var(&q.Attempt, "attempt", 0, "output of this attempt (default: the current or last)")
-	fl.StringVar(&q.Step, "step", "", "only what this `step` wrote, by number or name; with -f from there on")
-	fl.StringVar(&q.Since, "since", "", "only lines since then: an age such as 10m, a `time` such as 10:36:55 or RFC 3339")
-	fl.StringVar(&q.Until, "until", "", "only lines before then, a `time` as --since")
+	fl.Uint32Var(&q.Attempt, "attempt", 0, "output of attempt `N`, from 1 (default: the current or last)")
+	fl.StringVar(&q.Step, "step", "", "only what this `STEP` wrote, by number or name; with -f from there on")
+	fl.StringVar(&q.Since, "since", "", "only lines since then: an age such as 10m, a `TIME` such as 10:36:55 or RFC 3339")
+	fl.StringVar(&q.Until, "until", "", "only lines before then, a `TIME` as --since")
 	fl.StringVar(&q.Lines, "lines", "", "only lines `A:B`, from 1; A: and :B too")
-	fl.StringVar(&q.Tail, "tail", "", "of these the last `N` lines only")
-	fl.StringVar(&q.Stream, "stream", "", "only stdout or stderr, of a job without a terminal")
-	fl.StringVar(&f.grep, "grep", "", "only lines that match the `regex` (RE2)")
-	fl.IntVarP(&f.context, "context", "C", 0, "with --grep: so many lines around each too")
-	fl.BoolVarP(&q.Timestamps, "timestamps", "t", false, "when each line was read, in UTC, before it")
-	fl.BoolVar(&q.Numbers, "line-numbers", false, "its number before each line")
-	fl.StringVar(&f.ansi, "ansi", "", "`keep` or strip colours and other escape sequences")
-	fl.BoolVar(&f.raw, "raw", false, "let all bytes reach the terminal")
+	fl.StringVar(&q.Tail, "tail", "", "only the last `N` of these lines")
+	fl.StringVar(&q.Stream, "stream", "", "only this `STREAM`, stdout or stderr, of a job without a terminal (run --no-tty)")
+	fl.StringVar(&f.grep, "grep", "", "only lines that match the `REGEX` (RE2)")
+	fl.IntVarP(&f.context, "context", "C", 0, "with --grep: `N` lines around each too")
+	fl.BoolVarP(&q.Timestamps, "timestamps", "t", false, "the time each line was written, in UTC, before it")
+	fl.BoolVar(&q.Numbers, "line-numbers", false, "the number of each line before it")
+	fl.StringVar(&f.ansi, "ansi", "", "`WHAT` becomes of colours and other escape sequences: keep or strip")
+	fl.BoolVar(&f.raw, "raw", false, "let all bytes reach the terminal, harmful ones too")
 }
 
 // check checks what the server could not name by its flag, and brings times of day

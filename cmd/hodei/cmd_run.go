@@ -44,7 +44,7 @@ func (a *app) cmdRun() *cobra.Command {
 		Use: "run [flags] -- CMD ARG…", Short: "Run a job, follow its output, exit as it did",
 		Example: `  hodei run -- sh -c 'cd ~/shop && make test'
   hodei run --cpu 2 --memory 2Gi --requires gpu=a10 -- /srv/ml/train.sh
-  hodei run --secret-from DB_PASSWORD=db-password -- ./deploy.sh
+  hodei run --secret-from DB_PASSWORD=db-password -- /srv/deploy.sh
   hodei run -f job.yaml --detach`,
 		Long: `A job runs in an empty folder of its own: name programs that PATH does not find
 by their whole path, and cd to what they work on, or fetch it.
@@ -53,7 +53,8 @@ The job's output is on standard output, byte by byte in a pipe; what becomes of
 the job is told on standard error. The first Ctrl-C cancels the job and goes on
 following it; the second leaves. It is cancelled too if whoever reads the output
 goes away, as in run … | head, or the terminal is closed; --detach is for jobs
-that are to go on. Job files are told of in docs/job-file.md.`,
+that are to go on. With -o json errors are JSON and nothing else is told beside
+the output; --result keeps the job's. Job files: docs/job-file.md.`,
 		Annotations: map[string]string{footer: jobExitCodes},
 		RunE: func(c *cobra.Command, args []string) error {
 			spec, err := f.spec(c, args)
@@ -73,31 +74,31 @@ that are to go on. Job files are told of in docs/job-file.md.`,
 func (f *runFlags) register(c *cobra.Command) {
 	fl := c.Flags()
 	fl.SetInterspersed(false)
-	fl.StringVarP(&f.file, "file", "f", "", "read the job from a YAML or JSON `file` (- is standard input); flags win over it, -- CMD over its command")
-	fl.StringVar(&f.name, "name", "", "`name` of the job (default: from the command)")
+	fl.StringVarP(&f.file, "file", "f", "", "read the job from a YAML or JSON `FILE` (- is standard input); flags win over it, -- CMD over its command")
+	fl.StringVar(&f.name, "name", "", "`NAME` of the job (default: from the command)")
 	fl.StringArrayVarP(&f.env, "env", "e", nil, "set a variable, `NAME=VALUE`; NAME alone takes it from here")
 	fl.StringArrayVar(&f.secret, "secret", nil, "a variable whose value is not shown, `NAME=VALUE`; NAME alone takes it from here, where nobody sees it")
 	fl.StringArrayVar(&f.secretFrom, "secret-from", nil, "likewise, from a stored secret, `NAME=SECRET` or NAME=SECRET:VERSION")
 	fl.StringArrayVarP(&f.label, "label", "l", nil, "what the job is, `KEY=VALUE`")
 	fl.StringArrayVar(&f.requires, "requires", nil, "label the worker must have, `KEY=VALUE`; also os=… and arch=…")
-	fl.StringVar(&f.cpu, "cpu", "", "CPUs it needs, such as 500m or 2")
-	fl.StringVar(&f.memory, "memory", "", "memory it needs, such as 512Mi or 2Gi")
-	fl.StringVar(&f.disk, "disk", "", "disk it needs, such as 10Gi")
-	fl.IntVar(&f.priority, "priority", 0, "-100 to 100; higher goes first")
-	fl.StringVar(&f.timeout, "timeout", "", "time limit of an attempt, such as 30m")
-	fl.IntVar(&f.retries, "retries", 0, "how often it may be tried again")
-	fl.StringSliceVar(&f.retryOn, "retry-on", nil, "`causes` after which it is (default: all)")
-	fl.StringVar(&f.backoff, "backoff", "", "wait before the first retry, such as 10s; doubles each time")
-	fl.StringVar(&f.cancelSignal, "cancel-signal", "", "signal that asks it to stop (default TERM)")
-	fl.StringVar(&f.grace, "grace", "", "time from that signal to KILL (default 10s)")
-	fl.StringVar(&f.shell, "shell", "", "shell for command and steps of the file")
+	fl.StringVar(&f.cpu, "cpu", "", "`CPUS` it needs, such as 500m or 2")
+	fl.StringVar(&f.memory, "memory", "", "`SIZE` of memory it needs, such as 512Mi or 2Gi")
+	fl.StringVar(&f.disk, "disk", "", "`SIZE` of disk it needs, such as 10Gi")
+	fl.IntVar(&f.priority, "priority", 0, "`N` from -100 to 100; higher goes first")
+	fl.StringVar(&f.timeout, "timeout", "", "`TIME` an attempt may take, such as 30m (default: no limit)")
+	fl.IntVar(&f.retries, "retries", 0, "it may be tried again `N` times (default: never)")
+	fl.StringSliceVar(&f.retryOn, "retry-on", nil, "`CAUSES` after which it is, such as exit,lost,timed_out (default: all)")
+	fl.StringVar(&f.backoff, "backoff", "", "`TIME` to wait before the first retry, such as 10s; doubles each time")
+	fl.StringVar(&f.cancelSignal, "cancel-signal", "", "`SIGNAL` that asks it to stop (default TERM)")
+	fl.StringVar(&f.grace, "grace", "", "`TIME` from that signal to KILL (default 10s)")
+	fl.StringVar(&f.shell, "shell", "", "`SHELL` for command and steps of the file (default /bin/sh)")
 	fl.BoolVar(&f.noTTY, "no-tty", false, "pipes instead of a terminal; standard error stays apart")
-	fl.StringVar(&f.logLimit, "log-limit", "", "how much output is kept, such as 1Gi (default 256Mi)")
+	fl.StringVar(&f.logLimit, "log-limit", "", "`SIZE` of the output that is kept, such as 1Gi (default 256Mi)")
 	fl.BoolVar(&f.exclusive, "exclusive", false, "never two attempts at once, even if a worker is lost")
 	fl.BoolVarP(&f.detach, "detach", "d", false, "only submit it and print its id")
-	fl.BoolVar(&f.raw, "raw", false, "let all bytes reach the terminal")
-	fl.StringVar(&f.key, "idempotency-key", "", "the same `key` again gives the same job")
-	fl.StringVar(&f.result, "result", "", "keep the ended job's JSON in a `file`")
+	fl.BoolVar(&f.raw, "raw", false, "let all bytes reach the terminal, harmful ones too")
+	fl.StringVar(&f.key, "idempotency-key", "", "the same `KEY` again gives the same job, for a week")
+	fl.StringVar(&f.result, "result", "", "keep the ended job's JSON in a `FILE`")
 }
 
 // spec builds the job's spec from the file and the flags, and checks it as the

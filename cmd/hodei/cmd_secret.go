@@ -44,7 +44,7 @@ newest there is when they are given to a worker.`,
 			return a.setSecret(c.Context(), args[0], value)
 		},
 	}
-	c.Flags().StringVar(&file, "from-file", "", "take the value from a `file`, byte by byte")
+	c.Flags().StringVar(&file, "from-file", "", "take the value from a `FILE`, byte by byte")
 	return c
 }
 
@@ -140,7 +140,7 @@ func (a *app) cmdSecretList() *cobra.Command {
 			return read(c.Context(), a, cl, "/v1/secrets", v, a.showSecrets)
 		},
 	}
-	c.Flags().StringVar(&cursor, "cursor", "", "go on with the `next` of a page")
+	c.Flags().StringVar(&cursor, "cursor", "", "go on at the `CURSOR` that a page ends with")
 	return c
 }
 

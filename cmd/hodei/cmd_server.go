@@ -8,7 +8,7 @@ import (
 
 func (a *app) cmdServer() *cobra.Command {
 	c := &cobra.Command{
-		Use: "server", Short: "Run a server",
+		Use: "server", Short: "Run a server alone; workers connect to it",
 		Example: `  hodei server --data /var/lib/hodei
   HODEI_HTTP=127.0.0.1:80 hodei server --config /etc/hodei.yaml`,
 		Long: `Workers connect to its gRPC address; hodei worker token makes what they register

@@ -41,8 +41,8 @@ registers with it. On the worker's machine:
 			return a.makeWorkerToken(c.Context(), body)
 		},
 	}
-	c.Flags().StringArrayVarP(&labels, "label", "l", nil, "the worker will have, `KEY=VALUE`, over those it names itself")
-	c.Flags().IntVar(&hours, "hours", 24, "in which it can be used")
+	c.Flags().StringArrayVarP(&labels, "label", "l", nil, "label the worker will have, `KEY=VALUE`, over those it names itself")
+	c.Flags().IntVar(&hours, "hours", 24, "it can be used for `N` hours")
 	return c
 }
 

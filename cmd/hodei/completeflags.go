@@ -74,9 +74,9 @@ func (a *app) completions(c *cobra.Command) {
 			kind, _ := pflag.UnquoteUsage(f)
 			switch {
 			case ok:
-			case kind == "folder":
+			case kind == "FOLDER":
 				complete = cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs)
-			case kind == "file":
+			case kind == "FILE":
 				complete = cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault)
 			default:
 				complete = cobra.NoFileCompletions

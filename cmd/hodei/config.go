@@ -55,23 +55,23 @@ var serverSettings = []string{"advertise", "agent_dir", "data", "grpc", "http", 
 
 // serverFlags registers the flags of dev and server.
 func serverFlags(f *pflag.FlagSet, data, level string) {
-	f.String("config", "", "configuration `file` in YAML with these names, - as _ (HODEI_CONFIG)")
-	f.String("data", data, "`folder` of the data (HODEI_DATA)")
-	f.String("http", "127.0.0.1:8080", "`address` of the HTTP API (HODEI_HTTP)")
-	f.String("grpc", "127.0.0.1:9090", "`address` workers connect to (HODEI_GRPC)")
+	f.String("config", "", "configuration `FILE` in YAML with these names, - as _ (HODEI_CONFIG)")
+	f.String("data", data, "`FOLDER` of the data (HODEI_DATA)")
+	f.String("http", "127.0.0.1:8080", "`ADDRESS` of the HTTP API (HODEI_HTTP)")
+	f.String("grpc", "127.0.0.1:9090", "`ADDRESS` workers connect to (HODEI_GRPC)")
 	f.String("advertise", "", "`URL` at which workers reach it, grpcs://HOST:PORT (default: the address it listens on)")
-	f.String("tls-cert", "", "certificate `file` for workers; without one the server makes its own CA")
-	f.String("tls-key", "", "key `file` of that certificate")
-	f.String("key-file", "", "`file` with the key that wraps all others (default: DATA.key)")
-	f.String("agent-dir", "", "`folder` with hodei-agent binaries")
-	f.String("log-store", "", "where output of jobs lasts: a `folder`, or S3: s3://BUCKET/PREFIX?endpoint=URL (default: DATA/archive)")
-	f.String("log-archive-after", "1m", "`time` after which output goes from DATA/logs there, at most")
-	f.String("log-keep", "0", "`time` for which it is kept after a job's end, such as 90d; 0 is for ever")
-	f.String("log-keep-bytes", "0", "`size` of all that is kept, the oldest goes first; 0 keeps all and warns above 10Gi")
-	f.String("log-level", level, "debug, info, warn or error")
-	f.String("max-streams", strconv.Itoa(api.MaxStreams), "event streams open at once, at most this `number`")
-	f.String("max-token-streams", strconv.Itoa(api.MaxTokenStreams), "event streams of one token, at most this `number`")
-	f.String("log-format", "text", "text or json, on standard error")
+	f.String("tls-cert", "", "certificate `FILE` for workers; without one the server makes its own CA")
+	f.String("tls-key", "", "key `FILE` of that certificate")
+	f.String("key-file", "", "`FILE` with the key that wraps all others (default: DATA.key)")
+	f.String("agent-dir", "", "`FOLDER` with hodei-agent (default: beside hodei; in a source checkout it is built)")
+	f.String("log-store", "", "where output of jobs lasts: a `FOLDER`, or S3: s3://BUCKET/PREFIX?endpoint=URL (default: DATA/archive)")
+	f.String("log-archive-after", "1m", "`TIME` after which output of jobs goes to the log store, at most")
+	f.String("log-keep", "0", "`TIME` for which output of a job is kept after its end, such as 90d; 0 is for ever")
+	f.String("log-keep-bytes", "0", "`SIZE` of all output that is kept, the oldest goes first; 0 keeps all and warns above 10Gi")
+	f.String("max-streams", strconv.Itoa(api.MaxStreams), "event streams open at once, at most this `NUMBER`")
+	f.String("max-token-streams", strconv.Itoa(api.MaxTokenStreams), "event streams of one token, at most this `NUMBER`")
+	f.String("log-level", level, "`LEVEL` of what the server tells of itself on standard error: debug, info, warn or error")
+	f.String("log-format", "text", "`FORM` of what it tells: text or json")
 }
 
 // loadServerConfig reads the configuration and checks it.
@@ -169,9 +169,6 @@ func (c *serverConfig) check() error {
 		if _, _, err := net.SplitHostPort(address); !ok || err != nil {
 			return usage("%s is %q; it must be grpcs://HOST:PORT", c.from["advertise"], c.Advertise)
 		}
-	}
-	if info, err := os.Stat(c.AgentDir); c.AgentDir != "" && (err != nil || !info.IsDir()) {
-		return usage("%s is %s, which is no folder", c.from["agent_dir"], c.AgentDir)
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return usage("--tls-cert and --tls-key go together; only one of them is set")

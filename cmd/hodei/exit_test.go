@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/hodei-jobs/hodei/api/client"
 	"github.com/hodei-jobs/hodei/api/wire"
@@ -165,6 +166,11 @@ func TestHelp(t *testing.T) {
 				t.Errorf("%s: a line of its help is wider than %d columns: %s", c.CommandPath(), columns, line)
 			}
 		}
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if kind, _ := pflag.UnquoteUsage(f); kind != strings.ToUpper(kind) {
+				t.Errorf("%s: --%s takes a %s, which says nothing", c.CommandPath(), f.Name, kind)
+			}
+		})
 		_, after, _ := strings.Cut(before, "\n\nExamples:\n")
 		examples := strings.Split(strings.SplitN(after, "\n\n", 2)[0], "\n")
 		if strings.Count(strings.SplitN(before, "Examples:", 2)[0], "\n") != 2 || len(examples) < 2 {

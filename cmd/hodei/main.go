@@ -78,7 +78,8 @@ func (a *app) root() *cobra.Command {
 		Use:   "hodei",
 		Short: "A job server that can tell you why",
 		Example: `  hodei dev                   start a server and a worker here
-  hodei run -- echo hello     run a job, see its output, exit as it did`,
+  hodei run -- echo hello     run a job, see its output, exit as it did
+  hodei job list              what runs, what waits and why, what ended and how`,
 		Annotations:   map[string]string{footer: exitCodes},
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -100,17 +101,17 @@ func (a *app) root() *cobra.Command {
 	root.Flags().BoolP("version", "v", false, "show the version of this binary")
 	root.CompletionOptions.DisableDefaultCmd = true
 	f := root.PersistentFlags()
-	f.StringVar(&a.server, "server", "", "server's `URL` (HODEI_API_URL; default "+defaultURL+")")
-	f.StringVar(&a.tokenFile, "token-file", "", "`file` with the API token (HODEI_API_TOKEN holds a token itself)")
-	f.StringVarP(&a.namespace, "namespace", "n", "", "`namespace` (HODEI_NAMESPACE; default: what the token allows)")
-	f.StringVarP(&a.output, "output", "o", "table", "`form`: table or json")
-	f.StringVar(&a.color, "color", "auto", "colours: auto, always or never (NO_COLOR is obeyed)")
+	f.StringVar(&a.server, "server", "", "`URL` of the server (HODEI_API_URL; default: the hodei dev started last, else "+defaultURL+")")
+	f.StringVar(&a.tokenFile, "token-file", "", "`FILE` with the API token (HODEI_TOKEN_FILE; HODEI_API_TOKEN holds a token itself)")
+	f.StringVarP(&a.namespace, "namespace", "n", "", "`NAME` of the namespace (HODEI_NAMESPACE; default: what the token allows)")
+	f.StringVarP(&a.output, "output", "o", "table", "`FORM` of answers and errors: table or json")
+	f.StringVar(&a.color, "color", "auto", "`WHEN` there are colours: auto, always or never (NO_COLOR is obeyed)")
 	f.BoolVar(&a.utc, "utc", false, "show times in UTC")
-	f.BoolVarP(&a.quiet, "quiet", "q", false, "only the answer, no hints")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "only the answer: no hints, no progress")
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(ignoring(a.cmdDev(), noServer+" output utc"), ignoring(a.cmdServer(), noServer+" output utc"),
-		a.cmdRun(), a.cmdJob(), a.cmdLogs(), ignoring(a.cmdWorker(), noNamespace), a.cmdQueue(), a.cmdSecret(),
-		ignoring(a.cmdEvents(), noNamespace), ignoring(a.cmdBench(), noServer+" utc"), ignoring(a.cmdCompletion(), noServer+" output utc"), ignoring(a.cmdVersion(), noServer+" utc"))
+	root.AddCommand(ignoring(a.cmdDev(), noServer+" output utc"), a.cmdRun(), a.cmdLogs(), a.cmdJob(), a.cmdQueue(), ignoring(a.cmdWorker(), noNamespace),
+		a.cmdSecret(), ignoring(a.cmdEvents(), noNamespace), ignoring(a.cmdServer(), noServer+" output utc"), ignoring(a.cmdBench(), noServer+" utc"), ignoring(a.cmdCompletion(), noServer+" output utc"), ignoring(a.cmdVersion(), noServer+" utc"))
+	helpFlags(root)
 	a.completions(root)
 	return root
 }

@@ -79,7 +79,7 @@ func refuse(c *cobra.Command, rules ...rule) error {
 func refuseNoText(c *cobra.Command) error {
 	var found error
 	c.Flags().Visit(func(f *pflag.Flag) {
-		if kind, _ := pflag.UnquoteUsage(f); found == nil && kind != "file" && kind != "folder" {
+		if kind, _ := pflag.UnquoteUsage(f); found == nil && kind != "FILE" && kind != "FOLDER" {
 			found = noText(f)
 		}
 	})

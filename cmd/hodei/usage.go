@@ -21,7 +21,7 @@ Examples:
 {{.}}
 {{end}}
 Usage:
-  {{if .HasAvailableSubCommands}}{{.CommandPath}} COMMAND{{else}}{{.UseLine}}{{end}}
+  {{if .HasAvailableSubCommands}}{{.CommandPath}} COMMAND        more of each: {{.CommandPath}} COMMAND --help{{else}}{{.UseLine}}{{end}}
 {{if .HasAvailableSubCommands}}
 Available Commands:{{range .Commands}}{{if .IsAvailableCommand}}
   {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}
@@ -35,7 +35,18 @@ Global Flags:
 {{.}}
 {{end}}`
 
-func init() { cobra.AddTemplateFunc("taken", taken) }
+func init() {
+	cobra.AddTemplateFunc("taken", taken)
+	cobra.EnableCommandSorting = false // they are listed as they are needed
+}
+
+// helpFlags gives every command its flag for help, in the words of this program.
+func helpFlags(c *cobra.Command) {
+	c.Flags().BoolP("help", "h", false, "show this")
+	for _, child := range c.Commands() {
+		helpFlags(child)
+	}
+}
 
 // parent is a command that only has others below it.
 func parent(use, short, examples string, children ...*cobra.Command) *cobra.Command {

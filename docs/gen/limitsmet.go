@@ -48,6 +48,7 @@ var metLimits = []struct {
 		{"How long a job's own secrets can be read after its end", "SECRET_RETENTION", setting, "`hodei job events` shows that the key was dropped"},
 	}},
 	{"Output of jobs", "", []met{
+		{"Output of one job", "LOG_LIMIT unless it says; at most LOG_LIMIT_MOST", "`--log-limit`", "a line in the log says so; the rest is dropped, and the job goes on"},
 		{"How long output is kept, and how much", "for ever, all of it", "`--log-keep` `--log-keep-bytes` of `hodei dev` and `hodei server`", "the oldest goes first; `hodei logs` then says that it is not kept any more (410, exit code 3)"},
 		{"Stored output from which on the server warns", "{projections/joblog/archive.defaultWarnBytes} bytes", "set `--log-keep-bytes`", "a warning in `/readyz` and in the server's log"},
 		{"Output that waits to be safe on the server's disk", "{projections/joblog.DefaultWindow} bytes an attempt, then what the agent holds", fixed, "the job's writes wait; not a byte is dropped"},
@@ -57,7 +58,7 @@ var metLimits = []struct {
 	{"Asking the server", "", []met{
 		{"Items of a page (`--limit`)", "up to 1,000", "`--limit`", "the list says how to go on: `--cursor`"},
 		{"Body and header of a request; the time to send them", "{api.maxBody} bytes and {api.MaxHeaderBytes} bytes; {api.bodyTimeout} and {api.HeaderTimeout}", fixed, "413, 431, or the connection is closed"},
-		{"Streams that follow something, all and of one token", "{api.maxStreams}; {api.maxTokenStreams}", fixed, "429; `hodei` tries again"},
+		{"Streams that follow something, all and of one token", "{api.MaxStreams}; {api.MaxTokenStreams}", "`--max-streams` `--max-token-streams` of `hodei dev` and `hodei server`", "429; `hodei` tries again"},
 		{"Ended jobs in memory", "the newest KEPT_FINISHED", setting, "older ones are missing in `hodei job list`, and still shown by their id"},
 		{"How far lists may be behind the log", "{projections.MaxLag} events", fixed, "commands wait up to {projections.MaxAdmission}, then get 429 with Retry-After"},
 		{"How long a reader may not read", "{api/sse.WriteLimit}", fixed, "the stream is closed; a client goes on where it was"},
