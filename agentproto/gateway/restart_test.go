@@ -23,8 +23,9 @@ const (
 )
 
 // TestRestartTable: what becomes of an attempt, by what the log says of it and
-// what the agent says when it comes back; for an agent that was cut off, for one
-// whose process is new, and for a server that is new.
+// what the agent says when it comes back; for an agent that was cut off, whether the
+// server has noticed or not, for one whose process is new, and for a server that
+// is new.
 func TestRestartTable(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -47,7 +48,7 @@ func TestRestartTable(t *testing.T) {
 		{"over, and the agent still runs it: it is stopped", over, pb.Phase_PHASE_RUNNING, false, false, 0, nil},
 		{"over, and the agent still has its end: that is refused, which is recorded", over, pb.Phase_PHASE_ENDED, false, false, 0, (*back).expectRefused},
 	} {
-		for _, how := range []string{"cut", "new process", "server restarted", "server killed"} {
+		for _, how := range []string{"cut", "cut unnoticed", "new process", "server restarted", "server killed"} {
 			t.Run(test.name+"/"+how, func(t *testing.T) {
 				t.Parallel()
 				b := prepare(t, test.log)
@@ -124,7 +125,9 @@ func (b *back) comeBack(how string, says pb.Phase) {
 		b.server.Restart(b.t)
 	}
 	b.agent.Address = b.server.Address
-	b.session.Cut()
+	if how != "cut unnoticed" { // else the server still has the old session
+		b.session.Cut()
+	}
 	var held []*pb.Held
 	if says != unlisted {
 		held = append(held, &pb.Held{Ref: b.ref, Phase: says})
