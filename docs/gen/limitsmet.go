@@ -48,7 +48,7 @@ var metLimits = []struct {
 		{"How long a job's own secrets can be read after its end", "SECRET_RETENTION", setting, "`hodei job events` shows that the key was dropped"},
 	}},
 	{"Output of jobs", "", []met{
-		{"Output of one job", "LOG_LIMIT unless it says; at most LOG_LIMIT_MOST", "`--log-limit`", "a line in the log says so; the rest is dropped, and the job goes on"},
+		{"Output of one job", "{aggregates/spec.DefaultLogLimit} bytes unless it says; {aggregates/spec.MinLogLimit} bytes to {aggregates/spec.MaxLogLimit} bytes", "`--log-limit`", "a line in the log says so; the rest is dropped, and the job goes on"},
 		{"How long output is kept, and how much", "for ever, all of it", "`--log-keep` `--log-keep-bytes` of `hodei dev` and `hodei server`", "the oldest goes first; `hodei logs` then says that it is not kept any more (410, exit code 3)"},
 		{"Stored output from which on the server warns", "{projections/joblog/archive.defaultWarnBytes} bytes", "set `--log-keep-bytes`", "a warning in `/readyz` and in the server's log"},
 		{"Output that waits to be safe on the server's disk", "{projections/joblog.DefaultWindow} bytes an attempt, then what the agent holds", fixed, "the job's writes wait; not a byte is dropped"},
@@ -77,6 +77,9 @@ var metLimits = []struct {
 
 var braced = regexp.MustCompile(`\{([a-z0-9/]+)\.(\w+)\}`)
 
+// converted is a number made a value of a type, as in resource.Bytes(4 Ki).
+var converted = regexp.MustCompile(`^[\w.]+\((.*)\)$`)
+
 // limitsMet makes the tables of limits that users may meet.
 func limitsMet(values map[string]string) (string, error) {
 	d := settings.Default()
@@ -90,7 +93,7 @@ func limitsMet(values map[string]string) (string, error) {
 			if !ok {
 				unknown = fmt.Errorf("there is no limit %s in %s", m[2], m[1])
 			}
-			return value
+			return converted.ReplaceAllString(value, "$1")
 		}))
 	}
 	var b strings.Builder
