@@ -46,8 +46,8 @@ func (a *app) cmdRun() *cobra.Command {
   hodei run --cpu 2 --memory 2Gi --requires gpu=a10 -- /srv/ml/train.sh
   hodei run --secret-from DB_PASSWORD=db-password -- /srv/deploy.sh
   hodei run -f job.yaml --detach`,
-		Long: `A job runs in an empty folder of its own: name programs that PATH does not find
-by their whole path, and cd to what they work on, or fetch it.
+		Long: `A job runs in an empty folder of its own, and reads no input: name programs that
+PATH does not find by their whole path; cd to what they work on, or fetch it.
 
 The job's output is on standard output, byte by byte in a pipe; what becomes of
 the job is told on standard error. The first Ctrl-C cancels the job and goes on
@@ -244,7 +244,8 @@ func pair(flag, text string) (key, value string, err error) {
 		}
 	}
 	if !ok || key == "" {
-		return "", "", &exitError{code: exitUsage, err: fmt.Errorf("--%s %q has no value", flag, text), help: "write it as NAME=VALUE"}
+		form := map[bool]string{true: "NAME=VALUE", false: "KEY=VALUE"}[flag == "env"]
+		return "", "", &exitError{code: exitUsage, err: fmt.Errorf("--%s %q has no value", flag, text), help: "write it as " + form}
 	}
 	return key, value, nil
 }

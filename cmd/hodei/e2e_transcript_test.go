@@ -80,15 +80,18 @@ func TestTranscriptOfARealCluster(t *testing.T) {
 	}
 	ids[page.Items[0].ID] = "WORKER"
 	build := submit("build", "--", "sh", "-c", "echo compiled; exit 3")
+	flaky := submit("flaky", "--retries", "1", "--backoff", "1s", "--", "sh", "-c", "exit 2")
 	large := submit("large", "--cpu", "1000", "--", "true")
 	gpu := submit("gpu", "--requires", "gpu=a100", "--", "true")
-	eventually(t, commandLimit, func() error {
-		j, err := c.client().Job(t.Context(), build)
-		if err == nil && !j.Terminal() {
-			err = fmt.Errorf("job %s is %s: %s", build, j.State, j.Summary)
-		}
-		return err
-	})
+	for _, id := range []string{build, flaky} {
+		eventually(t, commandLimit, func() error {
+			j, err := c.client().Job(t.Context(), id)
+			if err == nil && !j.Terminal() {
+				err = fmt.Errorf("job %s is %s: %s", id, j.State, j.Summary)
+			}
+			return err
+		})
+	}
 	dir := t.TempDir()
 	bad := filepath.Join(dir, "job.yaml")
 	if err := os.WriteFile(bad, []byte("command: make\nresources:\n  memory: 2 gigs\nretrys: 1\n"), 0o600); err != nil {
@@ -101,7 +104,7 @@ func TestTranscriptOfARealCluster(t *testing.T) {
 	}
 	fmt.Fprintf(&b, "ready http=http://%s grpc=grpcs://%s\n\n", c.http, c.grpc)
 	for _, args := range [][]string{
-		{"job", "list"}, {"job", "get", build}, {"job", "events", build}, {"logs", build}, {"queue"}, {"worker", "list"}, {"worker", "get", "local"},
+		{"job", "list"}, {"job", "get", build}, {"job", "get", flaky}, {"job", "events", build}, {"logs", build}, {"queue"}, {"worker", "list"}, {"worker", "get", "local"},
 		{"job", "cancel", large, "--reason", "too large"}, {"job", "cancel", large}, {"job", "list", "--state", "cancelled"},
 		{"job", "get", "zzzzzzzz"}, {"run", "-f", bad}, {"run", "--cpu", "many", "--", "true"}, {"job", "list", "--server", "http://127.0.0.1:1"},
 		{"job", "cancel", gpu, "-q"},

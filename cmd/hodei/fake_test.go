@@ -31,7 +31,7 @@ func ptr[T any](v T) *T { return &v }
 func fakeJobs() []wire.Job {
 	return []wire.Job{
 		{ID: "9d2mx7ht", Name: "build-web", Namespace: "web", State: "pending", Reason: "busy", Summary: "place 31 of 34",
-			Explanation: "3 workers fit it, none is free. Place 31 of 34.", Submitted: ago(168 * time.Second), Position: 48011,
+			Explanation: "3 workers fit it, none is free. Place 31 of 34.", Help: "add a worker: hodei worker token --help", Submitted: ago(168 * time.Second), Position: 48011,
 			Spec: json.RawMessage(`{"resources":{"cpu":"4","memory":"8Gi"},"requires":{"arch":"amd64"}}`)},
 		{ID: "4kq8wz2m", Name: "train-resnet", Namespace: "ml", State: "pending", Reason: "no_match", Summary: "gpu=a100", Submitted: ago(372 * time.Second), Position: 47518},
 		{ID: "2m7xk4ra", Name: "build-web", Namespace: "web", State: "running", Attempt: 1, Worker: "m2c8v0xk", WorkerName: "atlas",

@@ -36,6 +36,9 @@ func (a *app) showJob(j *wire.Job, events []wire.Event, earlier []string) error 
 	if j.Explanation != "" {
 		fmt.Fprintf(&b, "  %s\n", term.Escape(j.Explanation))
 	}
+	if j.Help != "" {
+		fmt.Fprintf(&b, "  help: %s\n", term.Escape(j.Help))
+	}
 	a.columns(&b, a.jobFacts(j), a.jobMoments(j, events))
 	for _, line := range earlier {
 		fmt.Fprintf(&b, "  %s\n", term.Escape(line))
