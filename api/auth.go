@@ -27,6 +27,7 @@ type principal struct {
 	namespace string // * is all
 	role      token.Role
 	request   [16]byte
+	trace     []byte            // its traceparent, or none
 	hash      [sha256.Size]byte // of its token
 }
 
@@ -66,7 +67,7 @@ func (p *principal) namespaces(w *projections.World) (names []string) {
 
 // caller is the principal as commands know it.
 func (p *principal) caller() commands.Caller {
-	return commands.Caller{Actor: p.actor, Source: "api", RequestID: p.request}
+	return commands.Caller{Actor: p.actor, Source: "api", RequestID: p.request, Traceparent: p.trace}
 }
 
 type principalKey struct{}
@@ -104,6 +105,7 @@ func open(op huma.Operation) huma.Operation {
 func (s *server) authenticate(ctx huma.Context, next func(huma.Context)) {
 	p := new(principal)
 	_, _ = rand.Read(p.request[:]) // never fails
+	p.trace = commands.ParseTraceparent(ctx.Header("traceparent"))
 	ctx.SetHeader("X-Request-Id", uuid.UUID(p.request).String())
 	if bad := s.admit(ctx, p); bad != nil {
 		switch bad.Status {

@@ -139,19 +139,31 @@ func (s *Service) LoadJob(ctx context.Context, i id.ID) (job.State, eventstore.R
 
 // Spec returns what a job was asked to do.
 func (s *Service) Spec(ctx context.Context, i id.ID) (spec.Spec, error) {
+	asked, _, err := s.Submitted(ctx, i)
+	return asked, err
+}
+
+// Submitted returns what a job was asked to do, and the traceparent of the request
+// that did, or "".
+func (s *Service) Submitted(ctx context.Context, i id.ID) (asked spec.Spec, traceparent string, err error) {
 	records, err := s.store.ReadStream(ctx, nil, jobStream(i), 1, 1, eventstore.Forwards)
 	if err != nil {
-		return spec.Spec{}, storeFault(err)
+		return asked, "", storeFault(err)
 	}
 	if len(records) == 0 {
-		return spec.Spec{}, noJob("read", i)
+		return asked, "", noJob("read", i)
 	}
 	m, err := message(records[0])
 	if err != nil {
-		return spec.Spec{}, storeFault(err)
+		return asked, "", storeFault(err)
+	}
+	metadata, err := event.DecodeMetadata(records[0].Metadata)
+	if err != nil {
+		return asked, "", storeFault(err)
 	}
 	submitted, _ := m.(*eventv1.JobSubmitted)
-	return spec.FromCanonical(submitted.GetSpec())
+	asked, err = spec.FromCanonical(submitted.GetSpec())
+	return asked, FormatTraceparent(metadata.GetTraceparent()), err
 }
 
 // jobDecision is a command to one job that exists.

@@ -16,11 +16,12 @@ import (
 // first event, which nothing keeps in memory for long, nor the secrets in it. An
 // error that is final says that the attempt is not to be given.
 func (s *session) assignment(k joblog.Key) (*pb.Assign, error) {
-	sp, err := s.g.config.Commands.Spec(s.ctx, k.Job)
+	sp, traceparent, err := s.g.config.Commands.Submitted(s.ctx, k.Job)
 	if err != nil {
 		return nil, err
 	}
 	message := assign(k, sp)
+	message.Traceparent = traceparent
 	if len(sp.Secrets) > 0 {
 		message.Secrets, err = s.secrets(k, sp)
 	}

@@ -9,6 +9,7 @@ import (
 	pb "github.com/hodei-jobs/hodei/agentproto/v1"
 	"github.com/hodei-jobs/hodei/aggregates/job"
 	"github.com/hodei-jobs/hodei/aggregates/spec"
+	"github.com/hodei-jobs/hodei/commands"
 	"github.com/hodei-jobs/hodei/eventstore"
 	"github.com/hodei-jobs/hodei/projections"
 	"github.com/hodei-jobs/hodei/projections/joblog"
@@ -29,6 +30,36 @@ func decode(t *testing.T, r *eventstore.Record, into proto.Message) {
 	t.Helper()
 	if err := proto.Unmarshal(r.Data, into); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestAJobsTrace is told with its assignment, also by a later server.
+func TestAJobsTrace(t *testing.T) {
+	const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	server := gatewaytest.Start(t, gatewaytest.Options{})
+	agent := gatewaytest.NewAgent(t, server)
+	session := agent.Connect(t)
+	traced := gatewaytest.Caller
+	traced.Traceparent = commands.ParseTraceparent(trace)
+	done := server.Commands.SubmitJobs(t.Context(), traced, []commands.Submission{{Spec: anyJob}})[0]
+	if done.Err != nil {
+		t.Fatal(done.Err)
+	}
+	server.Bind(t, done.ID, agent.Worker(t))
+	if a := gatewaytest.Next(t, session, assign); a.Traceparent != trace {
+		t.Errorf("it is of trace %q", a.Traceparent)
+	}
+	session.Cut()
+	server.Kill(t)
+	server.Restart(t)
+	agent.Address = server.Address
+	session = agent.Connect(t)
+	if a := gatewaytest.Next(t, session, assign); a.Traceparent != trace {
+		t.Errorf("after a restart it is of trace %q", a.Traceparent)
+	}
+	server.Bind(t, server.Submit(t, anyJob), agent.Worker(t))
+	if a := gatewaytest.Next(t, session, assign); a.Traceparent != "" {
+		t.Errorf("one without a trace is of %q", a.Traceparent)
 	}
 }
 
