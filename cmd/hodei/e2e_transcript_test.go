@@ -115,7 +115,13 @@ func TestTranscriptOfARealCluster(t *testing.T) {
 	for _, m := range measured {
 		got = m.pattern.ReplaceAllString(got, m.with)
 	}
-	golden := filepath.Join("testdata", "real.golden")
+	goldenFile(t, "real.golden", got)
+}
+
+// goldenFile compares a text with the one kept in testdata; -update keeps it.
+func goldenFile(t *testing.T, name, got string) {
+	t.Helper()
+	golden := filepath.Join("testdata", name)
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
