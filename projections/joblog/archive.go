@@ -131,6 +131,9 @@ func (r *registry) release(p Part, next uint64) {
 	if old, ok := s.retired[p.Key]; ok {
 		if p.Ended {
 			delete(s.retired, p.Key)
+			if len(s.retired) == 0 {
+				s.retired = nil // a map keeps the room for as many as it ever had
+			}
 		} else {
 			old.index, old.base = old.index.from(p.End, old.end, next), p.End
 			s.retired[p.Key] = old

@@ -185,6 +185,9 @@ func TestALogThatIsWholeInTheArchiveIsNotInMemory(t *testing.T) {
 	if got := log.Remembered(); got != 1 || log.Size() != 0 {
 		t.Errorf("%d logs are in memory, %d bytes in journals", got, log.Size())
 	}
+	if got := log.Rooms(); got != 1 {
+		t.Errorf("there is room for logs in %d maps", got)
+	}
 	for n := range 100 {
 		k := numbered(n)
 		head, durable, next := log.Wait(k)

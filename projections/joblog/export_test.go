@@ -2,11 +2,29 @@ package joblog
 
 // Remembered is how many logs are in memory.
 func (l *Log) Remembered() (n int) {
-	for i := range l.registry.shard {
-		s := &l.registry.shard[i]
+	l.registry.each(func(s *shard) { n += len(s.open) + len(s.retired) })
+	return n
+}
+
+// Rooms is how many maps of logs there are: each keeps the room for as many logs
+// as it ever had.
+func (l *Log) Rooms() (n int) {
+	l.registry.each(func(s *shard) {
+		if s.open != nil {
+			n++
+		}
+		if s.retired != nil {
+			n++
+		}
+	})
+	return n
+}
+
+func (r *registry) each(do func(*shard)) {
+	for i := range r.shard {
+		s := &r.shard[i]
 		s.mu.RLock()
-		n += len(s.open) + len(s.retired)
+		do(s)
 		s.mu.RUnlock()
 	}
-	return n
 }

@@ -110,7 +110,9 @@ func (r *registry) retire(a *attempt, end uint64) {
 		s.retired = map[Key]retired{}
 	}
 	s.retired[a.key] = retired{end: end, base: base, index: index}
-	delete(s.open, a.key)
+	if delete(s.open, a.key); len(s.open) == 0 {
+		s.open = nil // a map keeps the room for as many as it ever had
+	}
 	r.count.Add(-1)
 }
 
