@@ -51,6 +51,15 @@ func (c *cluster) transcript(b *strings.Builder, ids map[string]string, args ...
 	}
 }
 
+// ended says of a job that has not ended how it is.
+func (c *cluster) ended(id string) error {
+	j, err := c.client().Job(c.t.Context(), id)
+	if err == nil && !j.Terminal() {
+		err = fmt.Errorf("job %s is %s: %s", id, j.State, j.Summary)
+	}
+	return err
+}
+
 // What people see of a small life on a real cluster: golden, but for ids, times
 // and sizes.
 func TestTranscriptOfARealCluster(t *testing.T) {
@@ -84,13 +93,7 @@ func TestTranscriptOfARealCluster(t *testing.T) {
 	large := submit("large", "--cpu", "1000", "--", "true")
 	gpu := submit("gpu", "--requires", "gpu=a100", "--", "true")
 	for _, id := range []string{build, flaky} {
-		eventually(t, commandLimit, func() error {
-			j, err := c.client().Job(t.Context(), id)
-			if err == nil && !j.Terminal() {
-				err = fmt.Errorf("job %s is %s: %s", id, j.State, j.Summary)
-			}
-			return err
-		})
+		eventually(t, commandLimit, func() error { return c.ended(id) })
 	}
 	dir := t.TempDir()
 	bad := filepath.Join(dir, "job.yaml")
