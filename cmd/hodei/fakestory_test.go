@@ -89,6 +89,6 @@ func eventsOf(j *wire.Job) wire.Events {
 		{Position: 48217, Time: fakeNow, Stream: stream, Type: "JobFailed", Text: "failed with exit code 2 after 1.2s on m2c8v0xk: \x1b[2J; will be tried again",
 			Data: json.RawMessage(`{"attempt":1,"worker_id":"m2c8v0xk","cause":"exit","retried":true}`)},
 		{Position: 48218, Time: fakeNow, Stream: stream, Type: "JobRetryScheduled", Text: "retry 1 of 3 in 10s as attempt 2",
-			Data: json.RawMessage(`{"attempt":2,"retry":1,"max":3,"delay_ns":"10000000000"}`)},
+			Data: json.RawMessage(`{"attempt":2,"retry":1,"max":3,"delay":"10s"}`)},
 	}}
 }

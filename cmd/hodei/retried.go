@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/hodei-jobs/hodei/aggregates/event"
+	"github.com/hodei-jobs/hodei/aggregates/spec"
 	"github.com/hodei-jobs/hodei/api/client"
 	"github.com/hodei-jobs/hodei/api/wire"
 	"github.com/hodei-jobs/hodei/cmd/hodei/term"
@@ -28,7 +28,7 @@ func earlierEnds(events []wire.Event, called *names, done uint32) (lines []strin
 		var data struct {
 			Attempt, Retry, Max uint32
 			Retried             bool
-			Delay               string `json:"delay_ns"`
+			Delay               spec.Duration
 		}
 		if json.Unmarshal(e.Data, &data) != nil {
 			continue // of a later version
@@ -50,12 +50,11 @@ func endOf(attempt uint32, text string) string {
 	return number + strings.TrimPrefix(strings.TrimSuffix(text, "; will be tried again"), number)
 }
 
-func when(delay string) string {
-	ns, err := strconv.ParseInt(delay, 10, 64)
-	if err != nil || ns <= 0 {
+func when(delay spec.Duration) string {
+	if delay <= 0 {
 		return "at once"
 	}
-	return "in " + event.Duration(time.Duration(ns))
+	return "in " + event.Duration(time.Duration(delay))
 }
 
 // fewer keeps the newest of many lines.
