@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/hodei-jobs/hodei/api/client"
 )
 
 // silentProxy forwards connections to a server. While it is cut it passes
@@ -72,7 +74,7 @@ func (p *silentProxy) pass() bool {
 	}
 }
 
-// copy drops what was read while cut: it was on the wire.
+// copy holds what it read while cut, as the network does that sends it again later.
 func (p *silentProxy) copy(to, from net.Conn) {
 	defer func() { _ = to.Close() }()
 	b := make([]byte, 32<<10)
@@ -133,6 +135,19 @@ func TestConnectionCutWhileAJobPrints(t *testing.T) {
 		t.Fatalf("run: %v\n%s", err, errs.String())
 	}
 	checkNumbered(t, out.Bytes())
+	if stored, stderr, code := c.hodei("logs", "last"); code != 0 {
+		t.Error(stderr)
+	} else {
+		checkNumbered(t, []byte(stored))
+	}
+	jobs, err := c.client().Jobs(t.Context(), jobsQuery())
+	if err != nil || len(jobs.Items) != 1 || jobs.Items[0].Attempt != 1 {
+		t.Errorf("%+v, %v", jobs, err)
+	}
+	cuts, err := c.client().Events(t.Context(), client.EventsQuery{Types: []string{"WorkerDisconnected"}})
+	if err != nil || len(cuts.Items) == 0 {
+		t.Errorf("the server has noticed no cut: %v", err)
+	}
 }
 
 // freeAddress returns an address that was free a moment ago.

@@ -98,11 +98,12 @@ func TestServerKilledWhileAJobPrints(t *testing.T) {
 func TestServerKilledWithAQueue(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
-	const n = 1000
+	const n, long = 1000, 4 // jobs, and those of them that run while the server dies
 	marks := t.TempDir()
 	ids := map[string]bool{}
-	for range n / 100 {
-		batch, err := c.client().SubmitBatch(t.Context(), specs(100, fmt.Sprintf(`echo x >> %s/$HODEI_JOB_ID`, marks)))
+	submit := func(count int, script string) {
+		t.Helper()
+		batch, err := c.client().SubmitBatch(t.Context(), specs(count, fmt.Sprintf(`echo x >> %s/$HODEI_JOB_ID; %s`, marks, script)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,8 +114,22 @@ func TestServerKilledWithAQueue(t *testing.T) {
 			ids[item.Job.ID] = true
 		}
 	}
+	submit(long, `while [ ! -e `+marks+`.go ]; do sleep 0.1; done`)
+	eventually(t, commandLimit, func() error {
+		files, err := os.ReadDir(marks)
+		if err == nil && len(files) != long {
+			err = fmt.Errorf("%d of %d run", len(files), long)
+		}
+		return err
+	})
+	for range (n - long) / 83 {
+		submit(83, "sleep 0.05")
+	}
 	c.kill()
 	c.start()
+	if err := os.WriteFile(marks+".go", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, 120*time.Second, func() error {
 		page, err := c.client().Jobs(t.Context(), jobsQuery("succeeded"))
 		if err == nil && len(page.Items) != n {
@@ -127,6 +142,9 @@ func TestServerKilledWithAQueue(t *testing.T) {
 		if err != nil || string(b) != "x\n" {
 			t.Errorf("job %s: %v, ran %d times", id, err, bytes.Count(b, []byte("x")))
 		}
+	}
+	if files, err := os.ReadDir(marks); err != nil || len(files) != n {
+		t.Errorf("%d jobs ran, %v", len(files), err)
 	}
 }
 

@@ -190,10 +190,12 @@ func prompts(t *testing.T, c *cluster) {
 	for name, script := range map[string]string{
 		"reading the terminal by name": `read x </dev/tty; echo "rc $?"`,
 		"reading standard input":       `read x; echo "rc $?"`,
-		"a pager":                      `git --paginate -c core.pager="${GIT_PAGER:-less}" version`,
+		"a password":                   `stty -echo </dev/tty; printf Password: >/dev/tty; read x </dev/tty; stty echo </dev/tty; echo "rc $?"`,
+		"git log": `git init -q . && git -c user.name=a -c user.email=a@example.com commit -q --allow-empty -m "$(seq 500)" &&
+			git -c core.pager=less log`,
 	} {
 		began := time.Now()
-		if _, stderr, code := c.hodei("run", "--timeout", "20s", "--", "sh", "-c", script); code != 0 {
+		if _, stderr, code := c.hodei("run", "--timeout", "10s", "--", "sh", "-c", script); code != 0 {
 			t.Errorf("%s: exit code %d after %s: %s", name, code, time.Since(began), stderr)
 		}
 	}
