@@ -16,7 +16,7 @@ type met struct{ what, value, change, seen string }
 // How a limit is changed, where many have the same answer.
 const (
 	fixed   = "fixed"
-	setting = "fixed for now (a setting of the cluster, which no command changes yet)"
+	setting = "fixed: a default of the cluster that no command changes"
 	refused = "refused, exit code 2"
 )
 
