@@ -213,10 +213,30 @@ func (q *Queue) Entries(origin eventstore.Position) iter.Seq[Entry] {
 	}
 }
 
-// Place returns how many jobs of its class stand before e. It looks at some
-// hundred rows, however many wait.
+// Place returns how many jobs of its class stand before e. For the last of its
+// class, as a job just submitted mostly is, that is one step; else it looks at
+// some hundred rows, however many wait.
 func (q *Queue) Place(e Entry) int {
-	return q.rank(pack(e)) - q.rank(first(e.Class))
+	self := pack(e)
+	if q.last(self) {
+		c, _ := q.classes.Get(e.Class)
+		return int(c.waiting) - 1
+	}
+	return q.rank(self) - q.rank(first(e.Class))
+}
+
+// last reports whether e waits and no job of its class stands behind it.
+func (q *Queue) last(e entry) bool {
+	waits, behind := false, false
+	q.entries.Ascend(e, func(at entry) bool {
+		if at == e {
+			waits = true
+			return true
+		}
+		behind = at.class == e.class
+		return false
+	})
+	return waits && !behind
 }
 
 // Due returns the jobs held by a retry's delay, the earliest first.
