@@ -27,7 +27,7 @@ type Part struct {
 var Parts = []Part{
 	{"floors", "what the disk and the kernel can do", floors, nil},
 	{"submit", "submissions by HTTP: 1 client, 64 clients, batches", submits, nil},
-	{"start", "from submission to the permission to start, idle", starts, nil},
+	{"start", "one job at a time over HTTP: from submission to its start", starts, nil},
 	{"lives", "whole lives with simulated workers, an empty queue", lives, nil},
 	{"lives1m", "the same with 1,000,000 jobs waiting", lives1m, nil},
 	{"protocol", "whole lives over the worker protocol", protocol, nil},

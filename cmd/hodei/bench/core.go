@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
-	"github.com/hodei-jobs/hodei/aggregates/id"
 	"github.com/hodei-jobs/hodei/aggregates/resource"
 	"github.com/hodei-jobs/hodei/aggregates/spec"
 	"github.com/hodei-jobs/hodei/commands"
@@ -68,9 +67,9 @@ func openCore(ctx context.Context, dir string) (*core, error) {
 }
 
 // simulate starts the scheduler and simulated workers.
-func (k *core) simulate(ctx context.Context, started func(id.ID)) error {
+func (k *core) simulate(ctx context.Context) error {
 	agents := simulate.NewAgents(simulate.Config{Commands: k.commands, Runner: k.runner, Workers: simWorkers,
-		Capacity: resource.Amount{CPU: simSlots * 100, Memory: 64 << 30, Disk: 1 << 40}, Started: started})
+		Capacity: resource.Amount{CPU: simSlots * 100, Memory: 64 << 30, Disk: 1 << 40}})
 	if err := agents.Join(ctx); err != nil {
 		return err
 	}
@@ -113,32 +112,9 @@ func withCore(ctx context.Context, fn func(k *core, dir string) error) error {
 	return errors.Join(fn(k, dir), k.close())
 }
 
-// starts measures one job at a time on an idle cluster.
-func starts(ctx context.Context, r *Run) error {
-	return withCore(ctx, func(k *core, _ string) error {
-		started := make(chan id.ID, 1)
-		err := k.simulate(ctx, func(i id.ID) {
-			select {
-			case started <- i:
-			case <-ctx.Done():
-			}
-		})
-		if err != nil {
-			return err
-		}
-		rate, err := simulate.Starts(ctx, k.commands, trivial, started, r.count(2000, 50))
-		if err != nil {
-			return err
-		}
-		r.Figures["submit_started_p50_ms"] = milliseconds(rate.Latency, 50)
-		r.Figures["submit_started_p99_ms"] = milliseconds(rate.Latency, 99)
-		return nil
-	})
-}
-
 func lives(ctx context.Context, r *Run) error {
 	return withCore(ctx, func(k *core, _ string) error {
-		if err := k.simulate(ctx, nil); err != nil {
+		if err := k.simulate(ctx); err != nil {
 			return err
 		}
 		rate, err := simulate.Whole(ctx, k.commands, k.runner, trivial, callers, r.count(150_000, 1000))
@@ -159,7 +135,7 @@ func lives1m(ctx context.Context, r *Run) error {
 		if _, err := simulate.Fill(ctx, k.commands, classes, r.count(1_000_000, 1000)); err != nil {
 			return err
 		}
-		if err := k.simulate(ctx, nil); err != nil {
+		if err := k.simulate(ctx); err != nil {
 			return err
 		}
 		rate, err := simulate.Whole(ctx, k.commands, k.runner, trivial, callers, r.count(100_000, 500))
