@@ -50,6 +50,14 @@ func TestOutputLastsByteForByte(t *testing.T) {
 	})
 }
 
+// storeAwayFor is how long a store in S3 is away, beyond a first warning.
+func storeAwayFor() time.Duration {
+	if os.Getenv("HODEI_LONG") != "" {
+		return 10 * time.Minute
+	}
+	return time.Second
+}
+
 // lasts runs jobs while the server is killed and the store is away, and compares
 // what is stored with what they wrote.
 func lasts(t *testing.T, args []string, away func(during func()), store func() blob.Store) {
@@ -67,9 +75,16 @@ func lasts(t *testing.T, args []string, away func(during func()), store func() b
 	wait(t, time.Second)
 	c.kill()
 	c.start()
+	logs := len(ids)
 	away(func() {
-		wait(t, time.Second)
+		logs++
 		warned(t, c)
+		wait(t, storeAwayFor())
+		// It stalls nothing: jobs run to their end, and are read.
+		out, stderr, code := c.hodei("run", "--cpu", "100m", "--", "echo", "meanwhile")
+		if code != 0 || out != "meanwhile\n" {
+			t.Errorf("while the store is away a job prints %q, exit code %d: %s", out, code, stderr)
+		}
 	})
 	c.kill()
 	c.start()
@@ -84,8 +99,8 @@ func lasts(t *testing.T, args []string, away func(during func()), store func() b
 		equal(t, c, id, filepath.Join(kept, fmt.Sprint(n)))
 	}
 	c.stop(os.Interrupt)
-	if names := blobtest.Keys(t, store(), ""); len(names) != len(ids) {
-		t.Errorf("for %d jobs the store has %v", len(ids), names)
+	if names := blobtest.Keys(t, store(), ""); len(names) != logs {
+		t.Errorf("for %d jobs the store has %v", logs, names)
 	}
 }
 
