@@ -65,6 +65,7 @@ var metLimits = []struct {
 	}},
 	{"Workers", "", []met{
 		{"How long a worker token can be used", "24 h, up to {cmd/hodei.maxTokenHours} h", "`hodei worker token --hours`", "the agent is refused for good and exits with 3"},
+		{"How long a worker that a server starts may take to connect", "{cmd/hodei.launchLimit}", fixed, "it is ended (`could not be launched: timeout`), and another is started"},
 		{"How long a worker may be silent until it is lost", "RECONNECT_TOLERANCE", setting, "its jobs are `lost`, and run again only if they say so (`--retries`)"},
 		{"How long an agent keeps jobs without a server", "ORPHAN_AFTER", setting, "it cancels them; a server that comes back sooner takes them back"},
 		{"Agents that are let in", "{agentproto/gateway.defaultAdmitRate} a second after {agentproto/gateway.defaultAdmitBurst} at once", fixed, "the others are told when to come back, at most {agentproto/gateway.longestWait} later"},
