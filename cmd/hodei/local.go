@@ -93,7 +93,7 @@ func (l *local) worker() *workers.Worker {
 
 // run starts the agent, and again when it ended, until ctx ends.
 func (l *local) run(ctx context.Context) error {
-	wait := relaunchWait
+	wait, missed := relaunchWait, time.Now() // since when no agent has connected
 	for {
 		began, connected := time.Now(), false
 		agent, err := l.launch(ctx)
@@ -105,6 +105,14 @@ func (l *local) run(ctx context.Context) error {
 		}
 		if ctx.Err() != nil {
 			return nil
+		}
+		switch {
+		case connected:
+			missed = time.Now()
+		case time.Since(missed) >= l.limit && agent.handle != "":
+			if err := l.giveUp(ctx, agent.worker); err != nil {
+				l.logger.Error("cannot give up the local worker", "error", err)
+			}
 		}
 		if connected && time.Since(began) > relaunchMost {
 			wait = relaunchWait
@@ -156,6 +164,19 @@ func (l *local) attend(ctx context.Context, a launched) (connected bool, err err
 			return connected, nil
 		}
 	}
+}
+
+// giveUp lets another worker take the place of one whose agents end again and again
+// before they connect, as they do when its key is damaged. One that is connected
+// stays: an agent of it runs that the provider doesn't know of.
+func (l *local) giveUp(ctx context.Context, i id.ID) error {
+	if w, known := l.runner.World().Workers.Get(i); !known || w.Status == worker.Connected {
+		return nil
+	}
+	why := fmt.Sprintf("its agents have not connected for %s", l.limit)
+	l.logger.Warn("the local worker is given up for another", "worker", i, "why", why)
+	_, err := l.commands.TerminateWorker(ctx, system("provider"), i, why)
+	return err
 }
 
 // end ends an agent that is of no use.

@@ -89,7 +89,8 @@ func onlyRuns(l *local, w *workers.Worker) error {
 
 // An agent that was started and does not register in time is ended, that is
 // recorded, and another is started. One that has registered before, was started
-// again and does not connect is ended too, and the same worker is tried again.
+// again and does not connect, because it hangs or ends for a damaged key, is given
+// up for another.
 func TestALocalWorkerThatDoesNotConnect(t *testing.T) {
 	real, err := os.ReadFile(filepath.Join(binaries(t), "hodei-agent"))
 	if err != nil {
@@ -125,29 +126,34 @@ func TestALocalWorkerThatDoesNotConnect(t *testing.T) {
 	})
 	ends(t, last)
 
-	offer(t, agents, []byte(mute))
-	var first string
-	withLocal(t, data, agents, 5*time.Second, func(l *local) error {
-		last = l
-		instances, err := l.provider.Running(t.Context())
-		if err != nil || len(instances) == 0 {
-			return fmt.Errorf("none runs: %w", err)
+	offer(t, agents, []byte(mute)) // what has registered and hangs
+	withLocal(t, data, agents, 5*time.Second, replaced(t, is, &last, func(*local) { offer(t, agents, real) }))
+	ends(t, last)
+
+	key := filepath.Join(data, "agents", last.worker().ID.String(), "state", "key")
+	if err := os.WriteFile(key, []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	withLocal(t, data, agents, 5*time.Second, replaced(t, last.worker(), &last, func(*local) {}))
+}
+
+// replaced checks that the agents of a worker are ended, and another takes its place;
+// ended is called once they are.
+func replaced(t *testing.T, was *workers.Worker, last **local, ended func(*local)) func(l *local) error {
+	return func(l *local) error {
+		*last = l
+		before, _ := l.runner.World().Workers.Get(was.ID)
+		if before.Status != worker.Terminated {
+			return fmt.Errorf("it is %s", before.Status)
 		}
-		record, err := os.ReadFile(filepath.Join(data, "agents", instances[0].Handle, "agent.json"))
-		if err != nil {
-			return err
-		}
-		if first == "" {
-			first = string(record)
-		}
-		if first == string(record) {
-			return fmt.Errorf("the first agent still runs")
-		}
-		offer(t, agents, real)
+		ended(l)
 		w := l.worker()
-		if w == nil || w.ID != is.ID || w.Status != worker.Connected {
-			return fmt.Errorf("the worker is not back: %+v", w)
+		switch {
+		case before.Reason != "its agents have not connected for 5s":
+			t.Fatalf("it was terminated because %q", before.Reason)
+		case w == nil || w.Status != worker.Connected:
+			return fmt.Errorf("there is no other: %+v", w)
 		}
 		return onlyRuns(l, w)
-	})
+	}
 }
