@@ -68,7 +68,8 @@ var metLimits = []struct {
 		{"How long a worker that a server starts may take to connect", "{cmd/hodei.launchLimit}", fixed, "it is ended (`could not be launched: timeout`), and another is started"},
 		{"How long a worker may be silent until it is lost", "RECONNECT_TOLERANCE", setting, "its jobs are `lost`, and run again only if they say so (`--retries`)"},
 		{"How long an agent keeps jobs without a server", "ORPHAN_AFTER", setting, "it cancels them; a server that comes back sooner takes them back"},
-		{"Agents that are let in", "{agentproto/gateway.defaultAdmitRate} a second after {agentproto/gateway.defaultAdmitBurst} at once", fixed, "the others are told when to come back, at most {agentproto/gateway.longestWait} later"},
+		{"Agents that are let in", "{agentproto/gateway.defaultAdmitRate} a second after {agentproto/gateway.defaultAdmitBurst} at once; of known workers so many that all can be back within half the tolerance, up to {agentproto/gateway.maxAdmitRate} a second", fixed,
+			"the others are told when to come back, at most {agentproto/gateway.longestWait} later, known workers at most half the tolerance; who is told so is not silent"},
 	}},
 	{"The server's disk", "", []met{
 		{"Room held in reserve on a full disk", "{eventstore/embedded.DefaultReserveBytes} bytes", fixed, "submissions get 503, `the disk … is full`; how jobs end is still recorded"},
