@@ -43,10 +43,10 @@ import (
 const (
 	Heartbeat = 5 * time.Second // between beats, in both directions
 
-	defaultSuspect   = 12 * time.Second
-	defaultHandshake = 10 * time.Second
-	defaultAnswer    = time.Minute
-	defaultRenew     = time.Hour
+	defaultSuspect   = 12 * time.Second // silence after which a session ends
+	defaultHandshake = 10 * time.Second // from a call to its Welcome
+	defaultAnswer    = time.Minute      // from an assignment to its answer
+	defaultRenew     = time.Hour        // after which an agent opens its next session at the latest; half of it at the earliest
 
 	farewellLimit = time.Second      // for the last message of a session
 	commandLimit  = 30 * time.Second // for one command; it is tried again
