@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -134,16 +135,16 @@ func (s *State) takeLock() error {
 func (s *State) loadKey() error {
 	data, err := s.root.ReadFile(keyFile)
 	if errors.Is(err, os.ErrNotExist) {
-		data = make([]byte, ed25519.SeedSize)
-		rand.Read(data)
-		data = append(data, checksum(data)...)
+		seed := make([]byte, ed25519.SeedSize)
+		rand.Read(seed)
+		data = slices.Concat(seed, checksum(seed))
 		err = s.write(keyFile, data)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot read the agent's key: %w", err)
 	}
 	if len(data) == ed25519.SeedSize { // of an older agent
-		data = append(data, checksum(data)...)
+		data = slices.Concat(data, checksum(data))
 		if err := s.write(keyFile, data); err != nil {
 			return fmt.Errorf("cannot keep the agent's key: %w", err)
 		}
