@@ -60,9 +60,9 @@ type reader struct {
 
 func (r *reader) Close() error { return errors.Join(r.ReadCloser.Close(), r.file.Close()) }
 
-// Pack writes an agent as it is embedded.
+// Pack writes an agent as it is embedded. The same agent gives the same bytes.
 func Pack(w io.Writer, agent io.Reader) error {
-	e, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderCRC(true))
+	e, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderCRC(true), zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		return err
 	}
