@@ -32,7 +32,8 @@ type Provider interface {
 	Launch(ctx context.Context, l Launch) (handle string, err error)
 
 	// Running returns the workers that run, also those that another process of
-	// this provider has started.
+	// this provider has started. Those that are found are returned beside an
+	// error because of others.
 	Running(ctx context.Context) ([]Instance, error)
 
 	// Ended returns a channel that is closed when the worker with this handle

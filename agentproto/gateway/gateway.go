@@ -43,10 +43,10 @@ import (
 const (
 	Heartbeat = 5 * time.Second // between beats, in both directions
 
-	defaultSuspect   = 12 * time.Second
-	defaultHandshake = 10 * time.Second
-	defaultAnswer    = time.Minute
-	defaultRenew     = time.Hour
+	defaultSuspect   = 12 * time.Second // silence after which a session ends
+	defaultHandshake = 10 * time.Second // from a call to its Welcome
+	defaultAnswer    = time.Minute      // from an assignment to its answer
+	defaultRenew     = time.Hour        // after which an agent opens its next session at the latest; half of it at the earliest
 
 	farewellLimit = time.Second      // for the last message of a session
 	commandLimit  = 30 * time.Second // for one command; it is tried again
@@ -56,6 +56,8 @@ const (
 
 	defaultAdmitRate  = 200 // handshakes a second
 	defaultAdmitBurst = 50
+
+	endsAtOnce = 256 // commands that record that sessions have ended, which share syncs of the disk
 )
 
 // Config says what a gateway works with. Those up
@@ -70,7 +72,7 @@ type Config struct {
 
 	Clock     func() time.Time // the log's time, by which leases count; nil is time.Now
 	Logger    *slog.Logger     // nil is slog.Default
-	AdmitRate int              // handshakes let in a second, of workers that are known and of others each; 0 is 200
+	AdmitRate int              // handshakes let in a second, of others than known workers, and of those at least; 0 is 200
 	Strangers int              // handshakes under way of whom nothing is proved; 0 is that of package door
 	Fair      time.Duration    // that one of them has though others wait; 0 is that of package door
 	Suspect   time.Duration    // silence after which a session ends; 0 is 12 s
@@ -119,7 +121,7 @@ func New(c Config) *Gateway {
 		c.Renew = defaultRenew
 	}
 	g := &Gateway{config: c, logger: c.Logger, room: door.NewRoom(c.Strangers, c.Fair),
-		admitKnown: newAdmission(c.AdmitRate, defaultAdmitBurst), admitOthers: newAdmission(c.AdmitRate, defaultAdmitBurst)}
+		admitKnown: newAdmission(defaultAdmitBurst), admitOthers: newAdmission(defaultAdmitBurst)}
 	g.context, g.stop = context.WithCancelCause(context.Background())
 	return g
 }
@@ -127,15 +129,27 @@ func New(c Config) *Gateway {
 // Start records that the sessions of an earlier server have ended, then lets
 // agents in. The runner must be ready.
 func (g *Gateway) Start(ctx context.Context) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	var all sync.WaitGroup
+	places := make(chan struct{}, endsAtOnce)
 	for w := range g.config.Runner.World().Workers.All() {
 		if w.Status != worker.Connected {
 			continue
 		}
-		_, err := g.config.Commands.DisconnectWorker(ctx, g.caller("system"), w.ID,
-			worker.Disconnect{Epoch: w.Epoch, Reason: reasonRestarted})
-		if err != nil && !final(err) {
-			return err
-		}
+		places <- struct{}{}
+		all.Go(func() {
+			defer func() { <-places }()
+			_, err := g.config.Commands.DisconnectWorker(ctx, g.caller("system"), w.ID,
+				worker.Disconnect{Epoch: w.Epoch, Reason: reasonRestarted})
+			if err != nil && !final(err) {
+				end(err)
+			}
+		})
+	}
+	all.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return err
 	}
 	g.sessions.start()
 	return nil

@@ -113,9 +113,13 @@ func (g *Gateway) meet(ctx context.Context, stream pb.WorkerService_ConnectServe
 // bucket of their own, which nobody else can empty.
 func (g *Gateway) seat(ctx context.Context, stream pb.WorkerService_ConnectServer, a *applicant) (*session, error) {
 	if a.known != nil {
-		if again, ok := g.admitKnown.try(g.config.Clock()); !ok {
-			// One that is sent away for longer than its tolerance loses its jobs.
-			return nil, busy(min(again, g.config.Runner.World().Settings.ReconnectTolerance/2))
+		world, now := g.config.Runner.World(), g.config.Clock()
+		tolerance := world.Settings.ReconnectTolerance
+		if again, ok := g.admitKnown.try(now, knownRate(g.config.AdmitRate, world.Cluster.Len(), tolerance)); !ok {
+			// It has proved that it lives, and loses no job because others are let in
+			// before it; nor because it is sent away for longer than its tolerance.
+			g.config.Telemetry.Heard(a.known.ID, now.UnixNano())
+			return nil, busy(min(again, tolerance/2))
 		}
 	}
 	i, err := g.register(ctx, a)

@@ -65,7 +65,7 @@ func (g *Gateway) identify(ctx context.Context, h *pb.Hello, token string) (*app
 		err = refuse(codeUnknown, "it has neither a worker's id nor a token")
 	}
 	if a.known == nil && token != "" {
-		if again, ok := g.admitOthers.try(g.config.Clock()); !ok {
+		if again, ok := g.admitOthers.try(g.config.Clock(), g.config.AdmitRate); !ok {
 			return nil, busy(again)
 		}
 		a.claims, err = g.claims(ctx, token)

@@ -104,6 +104,7 @@ func TestAWorkerIsNotSentAwayForLongerThanItsTolerance(t *testing.T) {
 	worker.Connect(t).Cut()
 	tolerance := server.Runner.World().Settings.ReconnectTolerance
 	for {
+		before, _ := server.Telemetry.LastHeard(worker.Worker(t))
 		s, err := worker.Try(t.Context())
 		if err == nil {
 			s.Cut()
@@ -115,6 +116,9 @@ func TestAWorkerIsNotSentAwayForLongerThanItsTolerance(t *testing.T) {
 		}
 		if wait := time.Duration(refused.RetryAfterNs); wait <= 0 || wait > tolerance/2 {
 			t.Errorf("it is to come back in %v, its tolerance is %v", wait, tolerance)
+		}
+		if heard, _ := server.Telemetry.LastHeard(worker.Worker(t)); heard <= before {
+			t.Error("that it knocked is no sign of life")
 		}
 		return
 	}

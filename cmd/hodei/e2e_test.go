@@ -150,6 +150,8 @@ type cluster struct {
 	dir     string
 	command string // dev or server
 	args    []string
+	program string // another than the one that was built for all tests
+	path    string // PATH of its server, unless it is this process's
 	cmd     *exec.Cmd
 	log     *os.File
 	http    string
@@ -168,6 +170,8 @@ func startCluster(t *testing.T, args ...string) *cluster {
 	return c
 }
 
+func (c *cluster) binary() string { return first(c.program, filepath.Join(binDir, "hodei")) }
+
 func (c *cluster) env() []string {
 	return append(os.Environ(), "HODEI_CONFIG_DIR="+filepath.Join(c.dir, "config"), "HODEI_API_URL=", "HODEI_API_TOKEN=", "NO_COLOR=1", "LC_ALL=C.UTF-8")
 }
@@ -181,8 +185,12 @@ func (c *cluster) start() {
 	}
 	c.log = log
 	args := append([]string{c.command, "--data", filepath.Join(c.dir, "data"), "--http", c.http, "--grpc", c.grpc}, c.args...)
-	c.cmd = exec.Command(filepath.Join(binDir, "hodei"), args...)
+	c.cmd = exec.Command(c.binary(), args...)
 	c.cmd.Env, c.cmd.Stderr = c.env(), log
+	if c.path != "" {
+		c.cmd.Env = append(c.cmd.Env, "PATH="+c.path)
+	}
+	c.cmd.Dir = c.dir // not the source checkout, where an agent would be built
 	out, err := c.cmd.StdoutPipe()
 	if err != nil {
 		c.t.Fatal(err)
@@ -297,7 +305,7 @@ func (c *cluster) hodeiTo(stdout, stderr io.Writer, args ...string) int {
 
 // cli is a command of the CLI, not yet started.
 func (c *cluster) cli(args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(binDir, "hodei"), args...)
+	cmd := exec.Command(c.binary(), args...)
 	cmd.Env = append(c.env(), "HODEI_API_URL=http://"+c.http)
 	return cmd
 }

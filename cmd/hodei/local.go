@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -19,7 +20,7 @@ import (
 
 const (
 	localName    = "local"
-	launchLimit  = 10 * time.Minute // for a launched agent to register
+	launchLimit  = 10 * time.Minute // for a launched agent to connect
 	relaunchWait = time.Second      // between an agent's end and the next start; doubles
 	relaunchMost = time.Minute
 	stopLocal    = 20 * time.Second // for the local agent to end in order
@@ -63,8 +64,9 @@ func (p *parts) workerToken(ctx context.Context, labels map[string]string, expir
 // runs, so a restart takes an agent back instead of starting a second one.
 type local struct {
 	*parts
-	provider *process.Provider
-	url      string // where the agent connects to
+	provider providers.Provider
+	url      string        // where the agent connects to
+	limit    time.Duration // for a launched agent to connect
 }
 
 func newLocal(p *parts, a *app) *local {
@@ -73,6 +75,7 @@ func newLocal(p *parts, a *app) *local {
 		parts:    p,
 		provider: process.New(process.Config{Dir: filepath.Join(p.config.Data, "agents"), Binary: binary.Find}),
 		url:      p.workersURL(),
+		limit:    launchLimit,
 	}
 }
 
@@ -90,22 +93,31 @@ func (l *local) worker() *workers.Worker {
 
 // run starts the agent, and again when it ended, until ctx ends.
 func (l *local) run(ctx context.Context) error {
-	wait := relaunchWait
+	wait, missed := relaunchWait, time.Now() // since when no agent has connected
 	for {
-		began := time.Now()
-		handle, err := l.launch(ctx)
+		began, connected := time.Now(), false
+		agent, err := l.launch(ctx)
+		if err == nil {
+			connected, err = l.attend(ctx, agent)
+		}
 		if err != nil {
 			l.logger.Error("cannot start the local worker", "error", err)
-		} else if ended, err := l.provider.Ended(ctx, handle); err == nil {
-			<-ended
 		}
 		if ctx.Err() != nil {
 			return nil
 		}
-		if time.Since(began) > relaunchMost {
+		switch {
+		case connected:
+			missed = time.Now()
+		case time.Since(missed) >= l.limit && agent.handle != "":
+			if err := l.giveUp(ctx, agent.worker); err != nil {
+				l.logger.Error("cannot give up the local worker", "error", err)
+			}
+		}
+		if connected && time.Since(began) > relaunchMost {
 			wait = relaunchWait
 		}
-		l.logger.Warn("the local worker has ended; it is started again", "in", wait, "log", filepath.Join(l.config.Data, "agents", handle, "agent.log"))
+		l.logger.Warn("the local worker has ended; it is started again", "in", wait, "log", filepath.Join(l.config.Data, "agents", agent.handle, "agent.log"))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -115,48 +127,122 @@ func (l *local) run(ctx context.Context) error {
 	}
 }
 
-// launch makes the local worker run and returns its handle.
-func (l *local) launch(ctx context.Context) (handle string, err error) {
+// launched is an agent that was started, or that runs still.
+type launched struct {
+	worker id.ID
+	handle string
+	epoch  uint64 // of its newest session before that
+}
+
+// attend returns when the agent has ended, and whether it had connected. It ends
+// one itself whose worker is not accepted any more, as when it has not registered
+// in time, and one that has not connected within the limit.
+func (l *local) attend(ctx context.Context, a launched) (connected bool, err error) {
+	ended, err := l.provider.Ended(ctx, a.handle)
+	if err != nil {
+		return false, err
+	}
+	limit := time.NewTimer(l.limit)
+	defer limit.Stop()
+	for late := false; ; {
+		world, changed := l.runner.Wait()
+		w, known := world.Workers.Get(a.worker)
+		connected = connected || known && w.Status == worker.Connected && (w.Epoch > a.epoch || late)
+		switch {
+		case !known, w.Status == worker.Terminated: // also one that has not registered in time
+			return connected, l.end(ctx, a, "it is not accepted any more")
+		case late && !connected && w.Status == worker.Lost:
+			return false, l.end(ctx, a, fmt.Sprintf("it has not connected within %s", l.limit))
+		}
+		select {
+		case <-changed:
+		case <-limit.C:
+			late = true
+		case <-ended:
+			return connected, nil
+		case <-ctx.Done():
+			return connected, nil
+		}
+	}
+}
+
+// giveUp lets another worker take the place of one whose agents end again and again
+// before they connect, as they do when its key is damaged. One that is connected
+// stays: an agent of it runs that the provider doesn't know of.
+func (l *local) giveUp(ctx context.Context, i id.ID) error {
+	if w, known := l.runner.World().Workers.Get(i); !known || w.Status == worker.Connected {
+		return nil
+	}
+	why := fmt.Sprintf("its agents have not connected for %s", l.limit)
+	l.logger.Warn("the local worker is given up for another", "worker", i, "why", why)
+	_, err := l.commands.TerminateWorker(ctx, system("provider"), i, why)
+	return err
+}
+
+// end ends an agent that is of no use.
+func (l *local) end(ctx context.Context, a launched, why string) error {
+	l.logger.Warn("the local worker is ended", "worker", a.worker, "why", why)
+	ctx, cancel := context.WithTimeout(ctx, stopLocal)
+	defer cancel()
+	return l.provider.Stop(ctx, a.handle)
+}
+
+// launch makes the local worker run.
+func (l *local) launch(ctx context.Context) (launched, error) {
 	w := l.worker()
 	if w == nil {
 		return l.launchNew(ctx)
 	}
 	issued, err := l.tokenFor(ctx, w.ID, w.TokenID)
 	if err != nil {
-		return "", err
+		return launched{}, err
 	}
-	handle, err = l.provider.Launch(ctx, l.launchOf(w.ID, issued))
-	if err == nil && w.Status == worker.Requested {
-		_, err = l.commands.LaunchWorker(ctx, system("provider"), w.ID, worker.Launch{Handle: handle})
+	handle, err := l.provider.Launch(ctx, l.launchOf(w.ID, issued))
+	if err != nil {
+		return launched{}, err
 	}
-	return handle, err
+	a := launched{w.ID, handle, w.Epoch}
+	if w.Status == worker.Requested {
+		err = l.isLaunched(ctx, a)
+	}
+	return a, err
 }
 
-func (l *local) launchNew(ctx context.Context) (handle string, err error) {
+func (l *local) launchNew(ctx context.Context) (launched, error) {
 	workerID, err := l.commands.NewID()
 	if err != nil {
-		return "", err
+		return launched{}, err
 	}
 	tokenID, err := l.commands.NewID()
 	if err != nil {
-		return "", err
+		return launched{}, err
 	}
-	if _, err := l.commands.RequestWorker(ctx, system("provider"), workerID, worker.Request{Provider: l.provider.Name(), TokenID: tokenID.String(), LaunchLimit: launchLimit}); err != nil {
-		return "", err
+	if _, err := l.commands.RequestWorker(ctx, system("provider"), workerID, worker.Request{Provider: l.provider.Name(), TokenID: tokenID.String(), LaunchLimit: l.limit}); err != nil {
+		return launched{}, err
 	}
 	issued, err := l.tokenFor(ctx, workerID, tokenID.String())
 	if err != nil {
-		return "", err
+		return launched{}, err
 	}
-	handle, err = l.provider.Launch(ctx, l.launchOf(workerID, issued))
+	handle, err := l.provider.Launch(ctx, l.launchOf(workerID, issued))
 	if err != nil {
 		if _, ferr := l.commands.FailLaunch(ctx, system("provider"), workerID, worker.FailLaunch{Cause: "cannot_start", Detail: err.Error()}); ferr != nil {
 			l.logger.Error("cannot record a failed launch", "error", ferr)
 		}
-		return "", err
+		return launched{}, err
 	}
-	_, err = l.commands.LaunchWorker(ctx, system("provider"), workerID, worker.Launch{Handle: handle})
-	return handle, err
+	a := launched{worker: workerID, handle: handle}
+	return a, l.isLaunched(ctx, a)
+}
+
+// isLaunched records that an agent was started. One of which that can't be said,
+// because starting it took too long, is ended.
+func (l *local) isLaunched(ctx context.Context, a launched) error {
+	_, err := l.commands.LaunchWorker(ctx, system("provider"), a.worker, worker.Launch{Handle: a.handle})
+	if err != nil && ctx.Err() == nil {
+		err = errors.Join(err, l.end(ctx, a, reason(err)))
+	}
+	return err
 }
 
 func (l *local) launchOf(workerID id.ID, issued string) providers.Launch {
@@ -166,7 +252,7 @@ func (l *local) launchOf(workerID id.ID, issued string) providers.Launch {
 // tokenFor issues the token with which the worker registers; one that has
 // registered proves its key and needs none.
 func (l *local) tokenFor(ctx context.Context, workerID id.ID, tokenID string) (string, error) {
-	return l.authority.IssueWorkerToken(ctx, authority.Claims{ID: tokenID, WorkerID: workerID.String(), Expires: time.Now().Add(launchLimit)})
+	return l.authority.IssueWorkerToken(ctx, authority.Claims{ID: tokenID, WorkerID: workerID.String(), Expires: time.Now().Add(l.limit)})
 }
 
 // leave ends the agent when hodei dev is stopped, unless jobs run on it: they go

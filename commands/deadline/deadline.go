@@ -1,5 +1,6 @@
 // Package deadline does what is due: it declares workers lost that were silent
-// for longer than the reconnect tolerance, takes the attempts of workers that
+// for longer than the reconnect tolerance, and launches failed whose workers have
+// not registered in time, takes the attempts of workers that
 // are gone, ends attempts whose workers don't report their time limit, lets jobs
 // wait again whose retry's delay is over, and shreds the secrets of jobs that
 // ended long enough ago.
@@ -29,6 +30,9 @@ const (
 	overdue = 10 * time.Second
 
 	maxBatch = 256 // of jobs in one command
+
+	// notUp is why the launch of a worker failed that was not heard of.
+	notUp = "its agent has not registered in time; the agent's own log says more"
 )
 
 var errNothingNew = errors.New("the log refuses what its World asks for")
@@ -50,6 +54,7 @@ type Heard interface {
 // Commands is what the controller may do; a *commands.Service is it.
 type Commands interface {
 	LoseWorker(context.Context, commands.Caller, id.ID, worker.Lose) (eventstore.Position, error)
+	FailLaunch(context.Context, commands.Caller, id.ID, worker.FailLaunch) (eventstore.Position, error)
 	LoseJobs(context.Context, commands.Caller, []commands.Loss) (eventstore.Position, []error)
 	RequeueJobs(context.Context, commands.Caller, []commands.Requeue) (eventstore.Position, []error)
 	ExpireJobs(context.Context, commands.Caller, []commands.Expiry) (eventstore.Position, []error)
@@ -185,6 +190,10 @@ func (d *Controller) act(ctx context.Context, looked eventstore.Position, w work
 func (d *Controller) give(ctx context.Context, w work, note func(eventstore.Position, ...error)) {
 	for _, s := range w.silent {
 		position, err := d.commands.LoseWorker(ctx, caller, s.worker, s.lose)
+		note(position, err)
+	}
+	for _, r := range w.late {
+		position, err := d.commands.FailLaunch(ctx, caller, r.ID, worker.FailLaunch{Cause: "timeout", Detail: notUp})
 		note(position, err)
 	}
 	if len(w.losses) > 0 {

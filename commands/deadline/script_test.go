@@ -172,6 +172,8 @@ func (s *stage) each(_ eventstore.Position, errs []error) {
 // do executes a line of a script:
 //
 //	worker W               registers and connects
+//	request W 1m           asks a provider for it, to be up within that
+//	launch W · register W  its provider has started it, its agent takes its place
 //	connect W · disconnect W · terminate W · heard W...
 //	submit J [retries=1] [backoff=10s] [timeout=1m] [exclusive] [secret]
 //	bind J W · start J · cancel J · succeed J
@@ -191,6 +193,12 @@ func (s *stage) do(words []string) {
 	switch words[0] {
 	case "worker":
 		s.join(name)
+	case "request":
+		s.must(c.RequestWorker(ctx, caller, s.name(name), worker.Request{Provider: "process", LaunchLimit: s.duration(words[2])}))
+	case "launch":
+		s.must(c.LaunchWorker(ctx, caller, i, worker.Launch{Handle: name}))
+	case "register":
+		s.register(name, i)
 	case "connect":
 		_, err := c.ConnectWorker(ctx, caller, i, worker.Connect{Instance: []byte{1}})
 		s.must(0, err)
@@ -259,14 +267,16 @@ func (s *stage) doJob(words []string, i id.ID) {
 }
 
 func (s *stage) join(name string) {
-	ctx := context.Background()
-	i := s.name(name)
+	s.register(name, s.name(name))
+	s.do([]string{"connect", name})
+}
+
+func (s *stage) register(name string, i id.ID) {
 	token := id.ID(1000 + len(s.names))
-	s.must(s.commands.RegisterWorker(ctx, caller, i, worker.Register{
+	s.must(s.commands.RegisterWorker(context.Background(), caller, i, worker.Register{
 		Facts:     &eventv1.WorkerFacts{Name: name, Os: "linux", Arch: "amd64", Capacity: &eventv1.Resources{CpuMilli: 4000}},
 		PublicKey: make([]byte, worker.KeyBytes), TokenID: token.String(),
 	}, token.String()))
-	s.do([]string{"connect", name})
 }
 
 func (s *stage) name(name string) id.ID {

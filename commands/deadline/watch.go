@@ -18,6 +18,7 @@ const never int64 = math.MaxInt64
 // work is what is due at a moment.
 type work struct {
 	silent  []silence
+	late    []*workers.Worker  // launched, and not registered by when they should
 	losses  []commands.Loss    // at most maxBatch; the rest is due at the next look
 	expired []commands.Expiry  // likewise
 	due     []commands.Requeue // likewise
@@ -32,7 +33,7 @@ type silence struct {
 }
 
 func (w *work) none() bool {
-	return len(w.silent) == 0 && len(w.losses) == 0 && len(w.expired) == 0 && len(w.due) == 0 && len(w.shred) == 0
+	return len(w.silent) == 0 && len(w.late) == 0 && len(w.losses) == 0 && len(w.expired) == 0 && len(w.due) == 0 && len(w.shred) == 0
 }
 
 // later notes a moment at which something may be due.
@@ -50,6 +51,7 @@ type watch struct {
 func (w *watch) look(world *projections.World, heard Heard, now int64) work {
 	found := work{next: never}
 	w.lookAtLeases(&found, world, heard, now)
+	w.lookAtLaunches(&found, world, now)
 	lookAtStranded(&found, world, heard, now)
 	w.lookAtLimits(&found, world, heard, now)
 	lookAtDelays(&found, world, now)
@@ -85,6 +87,22 @@ func (w *watch) lookAtLeases(found *work, world *projections.World, heard Heard,
 		w.leases = min(w.leases, ends)
 	}
 	found.later(w.leases)
+}
+
+// lookAtLaunches finds workers that were asked for and have not registered in time.
+// While there was no server they could not: after a start they have the tolerance.
+func (w *watch) lookAtLaunches(found *work, world *projections.World, now int64) {
+	for r := range world.Workers.Launches() {
+		due := max(r.LaunchBy, w.since+w.tolerance)
+		if due > now {
+			found.later(due)
+			return
+		}
+		if len(found.late) == maxBatch {
+			return
+		}
+		found.late = append(found.late, r)
+	}
 }
 
 // lastHeard returns when a worker gave its last sign of life: what it sent, or

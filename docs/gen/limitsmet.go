@@ -65,9 +65,13 @@ var metLimits = []struct {
 	}},
 	{"Workers", "", []met{
 		{"How long a worker token can be used", "24 h, up to {cmd/hodei.maxTokenHours} h", "`hodei worker token --hours`", "the agent is refused for good and exits with 3"},
+		{"How long a worker that a server starts may take to connect", "{cmd/hodei.launchLimit}", fixed, "it is ended (`could not be launched: timeout`), and another is started"},
 		{"How long a worker may be silent until it is lost", "RECONNECT_TOLERANCE", setting, "its jobs are `lost`, and run again only if they say so (`--retries`)"},
 		{"How long an agent keeps jobs without a server", "ORPHAN_AFTER", setting, "it cancels them; a server that comes back sooner takes them back"},
-		{"Agents that are let in", "{agentproto/gateway.defaultAdmitRate} a second after {agentproto/gateway.defaultAdmitBurst} at once", fixed, "the others are told when to come back, at most {agentproto/gateway.longestWait} later"},
+		{"How long a session of an agent lasts", "{agentproto/gateway.defaultRenew}, less a random part up to half of it", fixed, "nothing: the next is opened before it ends; one that a proxy cuts sooner is resumed"},
+		{"How long the server's certificate for agents is valid, if it makes it itself", "{agentproto/gateway/authority.leafLifetime}, replaced when {agentproto/gateway/authority.leafRenewal} are left", "`--tls-cert` `--tls-key` of `hodei dev` and `hodei server` for another", "nothing: agents get the new one with their next session"},
+		{"Agents that are let in", "{agentproto/gateway.defaultAdmitRate} a second after {agentproto/gateway.defaultAdmitBurst} at once; of known workers so many that all can be back within half the tolerance, up to {agentproto/gateway.maxAdmitRate} a second", fixed,
+			"the others are told when to come back, at most {agentproto/gateway.longestWait} later, known workers at most half the tolerance; who is told so is not silent"},
 	}},
 	{"The server's disk", "", []met{
 		{"Room held in reserve on a full disk", "{eventstore/embedded.DefaultReserveBytes} bytes", fixed, "submissions get 503, `the disk … is full`; how jobs end is still recorded"},

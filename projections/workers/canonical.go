@@ -51,6 +51,9 @@ func Decode(r *canonical.Reader) *Workers {
 		if row.Status == worker.Terminated {
 			ws.ended.Set(row.Last, row.ID)
 		}
+		if row.launches() {
+			ws.launches.Set(launch{row.LaunchBy, row.ID})
+		}
 	}
 	return ws
 }

@@ -57,15 +57,29 @@ func (w *Worker) Registered() bool { return w.PublicKey != nil }
 type Workers struct {
 	rows  btree.Map[id.ID, *Worker]
 	ended btree.Map[eventstore.Position, id.ID] // terminated, by Last
+
+	launches *btree.BTreeG[launch] // those that have not registered and are to by some time
 }
 
+// launch is a worker that is to register, by when that is.
+type launch struct {
+	by int64 // ns since 1970
+	id id.ID
+}
+
+func (a launch) less(b launch) bool { return a.by < b.by || a.by == b.by && a.id < b.id }
+
 // New returns no workers.
-func New() *Workers { return new(Workers) }
+func New() *Workers {
+	return &Workers{launches: btree.NewBTreeGOptions(launch.less, btree.Options{NoLocks: true})}
+}
 
 // Fork returns workers that share everything with ws until one of the two is
 // changed. It takes constant time and writes ws, so forks of the same must not be
 // made at the same time.
-func (ws *Workers) Fork() *Workers { return &Workers{*ws.rows.Copy(), *ws.ended.Copy()} }
+func (ws *Workers) Fork() *Workers {
+	return &Workers{*ws.rows.Copy(), *ws.ended.Copy(), ws.launches.Copy()}
+}
 
 // Len returns how many workers are here.
 func (ws *Workers) Len() int { return ws.rows.Len() }
@@ -80,10 +94,31 @@ func (ws *Workers) All() iter.Seq[*Worker] {
 	}
 }
 
+// Launches returns the workers that were asked for and have not registered, the one
+// that is to do so first before the others; those without a limit are left out.
+func (ws *Workers) Launches() iter.Seq[*Worker] {
+	return func(yield func(*Worker) bool) {
+		ws.launches.Scan(func(l launch) bool {
+			w, ok := ws.rows.Get(l.id)
+			return !ok || yield(w)
+		})
+	}
+}
+
+// launches reports whether a worker is to register by some time.
+func (w *Worker) launches() bool {
+	return w.LaunchBy != 0 && (w.Status == worker.Requested || w.Status == worker.Launched) && !w.Frozen
+}
+
 // Set puts a worker in, in place of the one with its id, and keeps w. Only the
 // World calls it.
 func (ws *Workers) Set(w *Worker) {
-	ws.rows.Set(w.ID, w)
+	if before, ok := ws.rows.Set(w.ID, w); ok && before.launches() {
+		ws.launches.Delete(launch{before.LaunchBy, w.ID})
+	}
+	if w.launches() {
+		ws.launches.Set(launch{w.LaunchBy, w.ID})
+	}
 	if w.Status != worker.Terminated {
 		return
 	}

@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
+
+	"github.com/hodei-jobs/hodei/providers/process/bundle"
 )
 
 // module is the first line of the go.mod of a source checkout.
@@ -19,46 +21,70 @@ const module = "module github.com/hodei-jobs/hodei\n"
 
 // Binary says where the agent's binary comes from.
 type Binary struct {
-	AgentDir string    // folder with hodei-agent-OS-ARCH or hodei-agent; first choice if given
+	AgentDir string    // folder with hodei-agent-OS-ARCH or hodei-agent; nothing else is looked at if given
 	BinDir   string    // where it is kept: BinDir/SHA256/hodei-agent
 	Progress io.Writer // told of a build, which takes a while
+
+	beside  string // folder of this program, unless a test has another
+	carried fs.FS  // agents within this program, unless a test has others
 }
 
+// source opens an agent's binary, each time from its beginning.
+type source func() (io.ReadCloser, error)
+
 // Find returns the path of a copy of the agent's binary, named by its digest, so
-// that it is not replaced under a running agent. It is looked for in AgentDir,
-// beside this program, and at last built if this is a source checkout.
+// that it is not replaced under a running agent. It is looked for in AgentDir;
+// without one beside this program, then within it, as releases carry it, and at
+// last built if this is a source checkout.
 func (b Binary) Find(ctx context.Context) (string, error) {
-	path, err := b.locate(ctx)
+	from, err := b.locate(ctx)
 	if err != nil {
 		return "", err
 	}
-	return b.keep(path)
+	return b.keep(from)
 }
 
-func (b Binary) locate(ctx context.Context) (string, error) {
-	names := []string{"hodei-agent-" + runtime.GOOS + "-" + runtime.GOARCH, "hodei-agent"}
-	dirs := []string{b.AgentDir}
-	if b.AgentDir == "" {
+func (b Binary) locate(ctx context.Context) (source, error) {
+	dir := b.AgentDir
+	if dir == "" {
+		dir = b.beside
+	}
+	if dir == "" {
 		self, err := os.Executable()
 		if err != nil {
-			return "", fmt.Errorf("cannot find hodei-agent: %w", err)
+			return nil, fmt.Errorf("cannot find hodei-agent: %w", err)
 		}
-		dirs = []string{filepath.Dir(self)}
+		dir = filepath.Dir(self)
 	}
-	for _, dir := range dirs {
-		for _, name := range names {
-			path := filepath.Join(dir, name)
-			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
-				return path, nil
-			}
+	for _, name := range []string{bundle.Name(runtime.GOOS, runtime.GOARCH), "hodei-agent"} {
+		path := filepath.Join(dir, name)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return file(path), nil
 		}
 	}
 	if b.AgentDir == "" {
+		if from, ok := b.within(); ok {
+			return from, nil
+		}
 		if root, ok := checkout(); ok {
 			return b.build(ctx, root)
 		}
 	}
-	return "", fmt.Errorf("cannot find hodei-agent: there is no %s in %s; put it there or name its folder with --agent-dir", names[0], dirs[0])
+	return nil, fmt.Errorf("cannot find hodei-agent: there is no %s in %s; put it there or name its folder with --agent-dir", bundle.Name(runtime.GOOS, runtime.GOARCH), dir)
+}
+
+func file(path string) source { return func() (io.ReadCloser, error) { return os.Open(path) } }
+
+// within is the agent that this program carries, if it does.
+func (b Binary) within() (source, bool) {
+	carried := b.carried
+	if carried == nil {
+		carried = bundle.Agents()
+	}
+	if _, err := fs.Stat(carried, bundle.Path(runtime.GOOS, runtime.GOARCH)); err != nil {
+		return nil, false
+	}
+	return func() (io.ReadCloser, error) { return bundle.Open(carried, runtime.GOOS, runtime.GOARCH) }, true
 }
 
 // checkout returns the root of the source checkout this process was started in.
@@ -79,42 +105,40 @@ func checkout() (string, bool) {
 	}
 }
 
-func (b Binary) build(ctx context.Context, root string) (string, error) {
+func (b Binary) build(ctx context.Context, root string) (source, error) {
 	out := filepath.Join(b.BinDir, "build", "hodei-agent")
 	if err := os.MkdirAll(filepath.Dir(out), 0o700); err != nil {
-		return "", fmt.Errorf("cannot build hodei-agent: %w", err)
+		return nil, fmt.Errorf("cannot build hodei-agent: %w", err)
 	}
 	fmt.Fprintln(b.Progress, "building hodei-agent from source …")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "grpcnotrace", "-ldflags", "-s -w", "-o", out, "./cmd/hodei-agent")
-	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd := bundle.Build(ctx, root, out, runtime.GOOS, runtime.GOARCH, "")
 	if said, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("cannot build hodei-agent: %w\n%s", err, bytes.TrimSpace(said))
+		return nil, fmt.Errorf("cannot build hodei-agent: %w\n%s", err, bytes.TrimSpace(said))
 	}
-	return out, nil
+	return file(out), nil
 }
 
 // keep copies the binary to where its digest names it, once.
-func (b Binary) keep(path string) (string, error) {
-	digest, err := digestOf(path)
+func (b Binary) keep(from source) (string, error) {
+	digest, err := digestOf(from)
 	if err != nil {
 		return "", fmt.Errorf("cannot read hodei-agent: %w", err)
 	}
 	kept := filepath.Join(b.BinDir, digest, "hodei-agent")
-	if d, err := digestOf(kept); err == nil && d == digest {
+	if d, err := digestOf(file(kept)); err == nil && d == digest {
 		return kept, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(kept), 0o700); err != nil {
 		return "", fmt.Errorf("cannot keep hodei-agent: %w", err)
 	}
-	if err := copyTo(kept, path); err != nil {
+	if err := copyTo(kept, from); err != nil {
 		return "", fmt.Errorf("cannot keep hodei-agent: %w", err)
 	}
 	return kept, nil
 }
 
-func digestOf(path string) (string, error) {
-	f, err := os.Open(path)
+func digestOf(from source) (string, error) {
+	f, err := from()
 	if err != nil {
 		return "", err
 	}
@@ -126,8 +150,8 @@ func digestOf(path string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-func copyTo(to, from string) error {
-	src, err := os.Open(from)
+func copyTo(to string, from source) error {
+	src, err := from()
 	if err != nil {
 		return err
 	}

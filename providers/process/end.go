@@ -15,7 +15,10 @@ const killWait = 5 * time.Second // for a killed process to be gone
 // Ended implements [providers.Provider].
 func (p *Provider) Ended(ctx context.Context, handle string) (<-chan struct{}, error) {
 	ended := make(chan struct{})
-	r, ok := p.load(handle)
+	r, ok, err := p.load(handle)
+	if err != nil {
+		return nil, fmt.Errorf("cannot watch worker %s: %w", handle, err)
+	}
 	if !ok || !r.alive() {
 		close(ended)
 		return ended, nil
@@ -60,7 +63,10 @@ func (p *Provider) Ended(ctx context.Context, handle string) (<-chan struct{}, e
 func (p *Provider) Stop(ctx context.Context, handle string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r, ok := p.load(handle)
+	r, ok, err := p.load(handle)
+	if err != nil {
+		return fmt.Errorf("cannot stop worker %s: %w", handle, err)
+	}
 	if !ok || !r.alive() {
 		return nil
 	}

@@ -18,6 +18,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -62,6 +63,11 @@ type record struct {
 	PID   int    `json:"pid"`
 	Start uint64 `json:"start"` // clock ticks since boot
 	Boot  string `json:"boot"`
+	Sum   uint32 `json:"crc32c,omitempty"` // none in a record of an older server
+}
+
+func (r record) sum() uint32 {
+	return crc32.Checksum(fmt.Appendf(nil, "%d %d %s", r.PID, r.Start, r.Boot), crc32.MakeTable(crc32.Castagnoli))
 }
 
 // Launch implements [providers.Provider].
@@ -72,7 +78,10 @@ func (p *Provider) Launch(ctx context.Context, l providers.Launch) (handle strin
 		return "", fmt.Errorf("cannot start a worker: %q is no id", l.Worker)
 	}
 	dir := filepath.Join(p.config.Dir, l.Worker)
-	if r, ok := p.load(l.Worker); ok && r.alive() {
+	switch r, ok, err := p.load(l.Worker); {
+	case err != nil:
+		return "", fmt.Errorf("cannot start worker %s: %w", l.Name, err)
+	case ok && r.alive():
 		return l.Worker, nil
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -170,7 +179,9 @@ func (p *Provider) save(worker string, pid int) error {
 	if err != nil {
 		return err
 	}
-	b, err := json.Marshal(record{pid, start, bootID()})
+	r := record{PID: pid, Start: start, Boot: bootID()}
+	r.Sum = r.sum()
+	b, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
@@ -186,9 +197,25 @@ func (p *Provider) save(worker string, pid int) error {
 	return os.Rename(path+".tmp", path)
 }
 
-func (p *Provider) load(worker string) (r record, ok bool) {
-	b, err := os.ReadFile(filepath.Join(p.config.Dir, worker, recordName))
-	return r, err == nil && json.Unmarshal(b, &r) == nil && r.PID > 0
+// load returns what is recorded of an agent, if anything is. A record that is
+// damaged does not tell whether it runs, and a second one must not be started.
+func (p *Provider) load(worker string) (r record, ok bool, err error) {
+	dir := filepath.Join(p.config.Dir, worker)
+	b, err := os.ReadFile(filepath.Join(dir, recordName))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return record{}, false, nil
+	case err == nil:
+		err = json.Unmarshal(b, &r)
+	}
+	if err == nil && (r.PID <= 0 || r.Sum != 0 && r.Sum != r.sum()) {
+		err = errors.New("its checksum is wrong")
+	}
+	if err != nil {
+		return record{}, false, fmt.Errorf("%s is damaged or can't be read; end the process with --state-dir %s, if there is one, and remove the file: %w",
+			filepath.Join(dir, recordName), filepath.Join(dir, stateName), err)
+	}
+	return r, true, nil
 }
 
 // alive says whether the recorded process still runs.
@@ -210,12 +237,15 @@ func (p *Provider) Running(context.Context) ([]providers.Instance, error) {
 		return nil, fmt.Errorf("cannot look for workers: %w", err)
 	}
 	var out []providers.Instance
+	var damaged []error
 	for _, e := range entries {
-		if r, ok := p.load(e.Name()); ok && r.alive() {
+		r, ok, err := p.load(e.Name())
+		if ok && r.alive() {
 			out = append(out, providers.Instance{Worker: e.Name(), Handle: e.Name()})
 		}
+		damaged = append(damaged, err)
 	}
-	return out, nil
+	return out, errors.Join(damaged...)
 }
 
 var _ providers.Provider = (*Provider)(nil)

@@ -172,8 +172,9 @@ func TestAPidThatWasGivenToAnotherIsNoAgent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Of this test's own process, with another's start.
-	forged := strings.Replace(string(was), fmt.Sprintf(`"pid":%d`, pidOf(t, data, "w1")), fmt.Sprintf(`"pid":%d`, os.Getpid()), 1)
+	// Of this test's own process, with another's start, as older servers wrote it.
+	before, _, _ := strings.Cut(string(was), `,"crc32c"`)
+	forged := strings.Replace(before+"}", fmt.Sprintf(`"pid":%d`, pidOf(t, data, "w1")), fmt.Sprintf(`"pid":%d`, os.Getpid()), 1)
 	if err := os.WriteFile(record, []byte(forged), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -303,5 +304,50 @@ func eventually(t *testing.T, what string, holds func() bool) {
 		case <-deadline:
 			t.Fatalf("not within %s: %s", patience, what)
 		}
+	}
+}
+
+// Whichever bit of an agent's record a disk flips, the agent is found, or the
+// damage is named with what to do; a second agent is never started.
+func TestAFlippedBitOfARecordIsFoundOrHarmless(t *testing.T) {
+	data := t.TempDir()
+	p := newProvider(t, data)
+	handle := mustLaunch(t, p, "w1")
+	path := filepath.Join(data, "agents", "w1", "agent.json")
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for bit := range 8 * len(whole) {
+		flipped := bytes.Clone(whole)
+		flipped[bit/8] ^= 1 << (bit % 8)
+		if err := os.WriteFile(path, flipped, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		switch got, err := p.Launch(t.Context(), launch("w1")); {
+		case err != nil && (!strings.Contains(err.Error(), path+" is damaged") || !strings.Contains(err.Error(), "end the process with --state-dir "+data)):
+			t.Errorf("bit %d: %v", bit, err)
+		case err != nil:
+			named++
+			if _, err := p.Running(t.Context()); err == nil {
+				t.Errorf("bit %d: Running says nothing", bit)
+			}
+			if err := p.Stop(t.Context(), handle); err == nil {
+				t.Errorf("bit %d: Stop says nothing", bit)
+			}
+			if _, err := p.Ended(t.Context(), handle); err == nil {
+				t.Errorf("bit %d: Ended says nothing", bit)
+			}
+		case got != handle:
+			t.Errorf("bit %d: another handle, %q", bit, got)
+		}
+		if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, flipped) {
+			t.Fatalf("bit %d: a second agent was started: %s, %v", bit, now, err)
+		}
+	}
+	t.Logf("%d of %d named", named, 8*len(whole))
+	if err := os.WriteFile(path, whole, 0o600); err != nil { // for the end
+		t.Fatal(err)
 	}
 }

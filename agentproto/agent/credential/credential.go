@@ -4,12 +4,17 @@
 package credential
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -17,8 +22,8 @@ import (
 
 const (
 	lockFile     = "lock"
-	keyFile      = "key"           // the Ed25519 seed, 32 bytes
-	identityFile = "identity.json" // see Identity
+	keyFile      = "key"           // the Ed25519 seed, 32 bytes, and its CRC32C, 4
+	identityFile = "identity.json" // see kept
 
 	folderMode = 0o700
 	fileMode   = 0o600
@@ -31,6 +36,23 @@ var ErrInUse = errors.New("another agent uses this state folder")
 type Identity struct {
 	WorkerID string `json:"worker_id"`
 	Pin      string `json:"pin"` // of the server's authority, hexadecimal
+}
+
+// kept is an identity as it is in its file, with its checksum.
+type kept struct {
+	Identity
+	Sum string `json:"crc32c,omitempty"` // none in a file of an older agent
+}
+
+func (id Identity) sum() string {
+	return hex.EncodeToString(checksum([]byte(id.WorkerID + "\n" + id.Pin)))
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// checksum finds damage of a disk; it keeps nobody from changing a file.
+func checksum(data []byte) []byte {
+	return binary.BigEndian.AppendUint32(nil, crc32.Checksum(data, castagnoli))
 }
 
 // State is an open state folder. It is for one goroutine.
@@ -69,16 +91,25 @@ func (s *State) load() error {
 	if err := s.loadKey(); err != nil {
 		return err
 	}
+	return s.loadIdentity()
+}
+
+func (s *State) loadIdentity() error {
 	data, err := s.root.ReadFile(identityFile)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
+	var k kept
 	if err == nil {
-		err = json.Unmarshal(data, &s.id)
+		err = json.Unmarshal(data, &k)
+	}
+	if err == nil && k.Sum != "" && k.Sum != k.Identity.sum() {
+		err = errors.New("its checksum is wrong")
 	}
 	if err != nil {
-		return fmt.Errorf("cannot read %s; remove it to register anew: %w", s.path(identityFile), err)
+		return fmt.Errorf("%s is damaged or can't be read; remove the state folder and register anew with a new worker token: %w", s.path(identityFile), err)
 	}
+	s.id = k.Identity
 	return nil
 }
 
@@ -102,20 +133,33 @@ func (s *State) takeLock() error {
 }
 
 func (s *State) loadKey() error {
-	seed, err := s.root.ReadFile(keyFile)
+	data, err := s.root.ReadFile(keyFile)
 	if errors.Is(err, os.ErrNotExist) {
-		seed = make([]byte, ed25519.SeedSize)
+		seed := make([]byte, ed25519.SeedSize)
 		rand.Read(seed)
-		err = s.write(keyFile, seed)
+		data = slices.Concat(seed, checksum(seed))
+		err = s.write(keyFile, data)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot read the agent's key: %w", err)
 	}
-	if len(seed) != ed25519.SeedSize {
-		return fmt.Errorf("%s is damaged: it has %d bytes instead of %d; remove the state folder to register anew",
-			s.path(keyFile), len(seed), ed25519.SeedSize)
+	if len(data) == ed25519.SeedSize { // of an older agent
+		data = slices.Concat(data, checksum(data))
+		if err := s.write(keyFile, data); err != nil {
+			return fmt.Errorf("cannot keep the agent's key: %w", err)
+		}
 	}
-	s.key = ed25519.NewKeyFromSeed(seed)
+	why := ""
+	switch size := ed25519.SeedSize + crc32.Size; {
+	case len(data) != size:
+		why = fmt.Sprintf("it has %d bytes instead of %d", len(data), size)
+	case !bytes.Equal(checksum(data[:ed25519.SeedSize]), data[ed25519.SeedSize:]):
+		why = "its checksum is wrong"
+	}
+	if why != "" {
+		return fmt.Errorf("%s is damaged: %s; remove the state folder and register anew with a new worker token", s.path(keyFile), why)
+	}
+	s.key = ed25519.NewKeyFromSeed(data[:ed25519.SeedSize])
 	return nil
 }
 
@@ -130,7 +174,7 @@ func (s *State) Keep(id Identity) error {
 	if id == s.id {
 		return nil
 	}
-	data, err := json.Marshal(id)
+	data, err := json.Marshal(kept{id, id.sum()})
 	if err != nil {
 		return err
 	}

@@ -68,8 +68,8 @@ func TestOneFolderIsForOneAgent(t *testing.T) {
 
 func TestDamageIsNamed(t *testing.T) {
 	for _, row := range []struct{ name, file, content, want string }{
-		{"a key that was cut", "key", "short", "key is damaged: it has 5 bytes instead of 32"},
-		{"an identity that isn't JSON", "identity.json", "{", "remove it to register anew"},
+		{"a key that was cut", "key", "short", "key is damaged: it has 5 bytes instead of 36; remove the state folder"},
+		{"an identity that isn't JSON", "identity.json", "{", "register anew with a new worker token"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			folder := t.TempDir()
@@ -80,5 +80,65 @@ func TestDamageIsNamed(t *testing.T) {
 				t.Errorf("got %v, want %s", err, row.want)
 			}
 		})
+	}
+}
+
+// Whichever bit of its files a disk flips, an agent is who it was or says what is
+// damaged and what to do.
+func TestAFlippedBitIsFoundOrHarmless(t *testing.T) {
+	folder := t.TempDir()
+	s := open(t, folder)
+	identity := credential.Identity{WorkerID: "k7m2q9xa", Pin: strings.Repeat("ab", 32)}
+	if err := s.Keep(identity); err != nil {
+		t.Fatal(err)
+	}
+	key := s.Key()
+	s.Close()
+	for _, name := range []string{"key", "identity.json", "lock"} {
+		path := filepath.Join(folder, name)
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := 0
+		for bit := range 8 * len(whole) {
+			data := bytes.Clone(whole)
+			data[bit/8] ^= 1 << (bit % 8)
+			if err := os.WriteFile(path, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, err := credential.Open(folder)
+			switch {
+			case err != nil && (!strings.Contains(err.Error(), path+" is damaged") || !strings.Contains(err.Error(), "register anew")):
+				t.Errorf("%s, bit %d: %v", name, bit, err)
+			case err != nil:
+				found++
+				continue
+			case !bytes.Equal(s.Key(), key) || s.Identity() != identity:
+				t.Errorf("%s, bit %d: it is another agent: %+v", name, bit, s.Identity())
+			}
+			s.Close()
+		}
+		t.Logf("%s: %d of %d found", name, found, 8*len(whole))
+		if err := os.WriteFile(path, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The files of an agent of before there were checksums are taken; its key gets one.
+func TestFilesWithoutChecksums(t *testing.T) {
+	folder := t.TempDir()
+	for name, content := range map[string]string{"key": strings.Repeat("k", 32), "identity.json": `{"worker_id":"w1","pin":"ab"}`} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := open(t, folder)
+	if s.Identity() != (credential.Identity{WorkerID: "w1", Pin: "ab"}) || !bytes.Equal(s.Key().Seed(), []byte(strings.Repeat("k", 32))) {
+		t.Errorf("it is another: %+v", s.Identity())
+	}
+	if data, err := os.ReadFile(filepath.Join(folder, "key")); err != nil || len(data) != 36 {
+		t.Errorf("the key has %d bytes, %v", len(data), err)
 	}
 }

@@ -2,8 +2,11 @@ package workspace
 
 import (
 	"context"
+	"errors"
 	"os"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestARemovalStopsWithItsAgent(t *testing.T) {
@@ -43,4 +46,61 @@ func TestMountsAreToldApartOnOldKernelsToo(t *testing.T) {
 		}
 		seen[mount] = true
 	}
+}
+
+// TestWhatStaysIsTriedAgainNowAndThen: soon at first, then once an hour; what was
+// given back meanwhile doesn't wait for it, and what is gone is left alone.
+func TestWhatStaysIsTriedAgainNowAndThen(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		p, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tries, said, stays := map[string]int{}, 0, true
+		p.Report = func(error) { said++ }
+		p.rid = func(_ context.Context, name string) error {
+			tries[name]++
+			if stays && name != "other" {
+				return errors.New("it stays")
+			}
+			return nil
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ran := make(chan struct{})
+		go func() { p.Run(ctx); close(ran) }()
+		defer func() { cancel(); <-ran }()
+		expect := func(after time.Duration, name string, least, most int) {
+			t.Helper()
+			time.Sleep(after)
+			synctest.Wait()
+			if n := tries[name]; n < least || n > most {
+				t.Errorf("after %v %s was tried %d times, not %d to %d", after, name, n, least, most)
+			}
+			clear(tries)
+		}
+		p.used <- "a"
+		p.used <- "b"
+		expect(0, "a", 1, 1)
+		expect(10*time.Minute, "a", 2, 4)
+		expect(24*time.Hour, "b", 24, 30)
+		p.used <- "other"
+		expect(0, "other", 1, 1)
+		if said != 2 {
+			t.Errorf("it was reported %d times", said)
+		}
+		stays = false
+		expect(time.Hour, "a", 1, 1)
+		expect(24*time.Hour, "b", 0, 0)
+		stays = true
+		p.used <- "c"
+		expect(0, "c", 1, 1)
+		expect(time.Minute, "c", 1, 1) // soon again
+		for range 2 * maxStuck {
+			p.used <- "many"
+			synctest.Wait()
+		}
+		clear(tries)
+		expect(time.Hour, "many", 4*(maxStuck-1), 6*maxStuck) // twice as many, if they had no bound
+	})
 }

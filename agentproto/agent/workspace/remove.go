@@ -57,9 +57,9 @@ func (p *Pool) remove(ctx context.Context, name string) error {
 	case err == nil || ctx.Err() != nil:
 		return nil
 	case r.left > 1:
-		return fmt.Errorf("cannot remove all of the workspace %s; the next agent tries again; %d things stay, the first is %w", name, r.left, err)
+		return fmt.Errorf("cannot remove all of the workspace %s; it is tried again now and then; %d things stay, the first is %w", name, r.left, err)
 	}
-	return fmt.Errorf("cannot remove all of the workspace %s; the next agent tries again; what stays is %w", name, err)
+	return fmt.Errorf("cannot remove all of the workspace %s; it is tried again now and then; what stays is %w", name, err)
 }
 
 // entry removes a file, or a folder with all below it. The path is for people.

@@ -173,6 +173,31 @@ func TestWhatCannotBeRemovedIsNamedOnce(t *testing.T) {
 	gone(t, folder.Path) // the next agent has tried again
 }
 
+func TestWhatCouldNotBeRemovedIsRemovedOnceItCan(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		p, err := workspace.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		folder := take(t, p)
+		write(t, folder.Path+"/stays")
+		fix(t, folder.Path+"/stays", true)
+		run(t, p)
+		p.Release(t.Context(), folder)
+		time.Sleep(time.Hour)
+		if _, err := os.Stat(folder.Path + "/stays"); err != nil {
+			t.Error("it could be removed", err)
+		}
+		fix(t, folder.Path+"/stays", false)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if _, err := os.Stat(folder.Path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("it is there still: %v", err)
+		}
+	})
+}
+
 // fix makes a file immutable, even for root, or not.
 func fix(t *testing.T, path string, immutable bool) {
 	t.Helper()

@@ -30,6 +30,12 @@ const (
 	// time, up to the second of these.
 	firstRetry = time.Second
 	maxRetry   = time.Minute
+
+	// The same for those that could not be removed, of which only so many are
+	// remembered: the next agent tries all that lie there.
+	firstRemoval = time.Minute
+	maxRemoval   = time.Hour
+	maxStuck     = 1024
 )
 
 // Folder is a workspace.
@@ -48,6 +54,7 @@ type Pool struct {
 	// may be set before Run, and is called by goroutines of that.
 	Report func(error)
 
+	rid   func(context.Context, string) error // removes one; it is remove, unless a test has another
 	root  *os.Root
 	last  atomic.Uint64
 	ready chan Folder
@@ -71,13 +78,15 @@ func Open(folder string) (*Pool, error) {
 		root.Close()
 		return nil, fmt.Errorf("cannot list the folder of workspaces: %w", err)
 	}
-	return &Pool{
+	p := &Pool{
 		root:  root,
 		ready: make(chan Folder, readyFolders),
 		again: make(chan Folder, againFolders),
 		used:  make(chan string, usedFolders),
 		old:   old,
-	}, nil
+	}
+	p.rid = p.remove
+	return p, nil
 }
 
 func list(root *os.Root) ([]string, error) {
@@ -143,21 +152,76 @@ func (p *Pool) report(err error) {
 	}
 }
 
+// removeAll removes what is left of jobs. What stays is tried again now and then.
 func (p *Pool) removeAll(ctx context.Context) {
+	r := removals{pool: p}
 	for _, name := range p.old {
 		if ctx.Err() != nil {
 			return
 		}
-		p.report(p.remove(ctx, name))
+		r.try(ctx, name)
 	}
+	pause := firstRemoval
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
 	for {
 		select {
 		case name := <-p.used:
-			p.report(p.remove(ctx, name))
+			r.try(ctx, name)
+		case <-timer.C:
+			if r.tryStuck(ctx) {
+				pause = firstRemoval
+			} else {
+				pause = min(2*pause, maxRemoval)
+			}
+			timer.Reset(pause)
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// removals belong to the goroutine that removes.
+type removals struct {
+	pool  *Pool
+	stuck []string // could not be removed, and that was reported
+}
+
+func (r *removals) try(ctx context.Context, name string) {
+	if err := r.pool.rid(ctx, name); err != nil {
+		r.pool.report(err)
+		r.keep(name)
+	}
+}
+
+func (r *removals) keep(name string) {
+	if len(r.stuck) < maxStuck {
+		r.stuck = append(r.stuck, name)
+	}
+}
+
+// tryStuck tries again what stayed, and reports whether some of it is gone or there
+// was none. Folders that are given back meanwhile are removed first.
+func (r *removals) tryStuck(ctx context.Context) (some bool) {
+	stuck := r.stuck
+	r.stuck = nil
+	some = len(stuck) == 0
+	for _, name := range stuck {
+		for waiting := true; waiting && ctx.Err() == nil; {
+			select {
+			case used := <-r.pool.used:
+				r.try(ctx, used)
+			default:
+				waiting = false
+			}
+		}
+		if err := r.pool.rid(ctx, name); err != nil {
+			r.keep(name)
+		} else {
+			some = true
+		}
+	}
+	return some
 }
 
 // Take gives an empty folder.

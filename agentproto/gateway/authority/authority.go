@@ -30,9 +30,9 @@ import (
 )
 
 const (
-	caName       = "worker-ca" // of the blob that holds key and certificate
-	caYears      = 30          // the pin names the key, so a longer life costs nothing
-	leafLifetime = 90 * 24 * time.Hour
+	caName       = "worker-ca"         // of the blob that holds key and certificate
+	caYears      = 30                  // the pin names the key, so a longer life costs nothing
+	leafLifetime = 90 * 24 * time.Hour // of the server's certificate
 	leafRenewal  = 30 * 24 * time.Hour // a certificate with less left is replaced
 	backdate     = 24 * time.Hour      // for agents whose clocks are behind
 )

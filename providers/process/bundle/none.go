@@ -1,0 +1,7 @@
+//go:build !release
+
+package bundle
+
+import "embed"
+
+var agents embed.FS // empty
