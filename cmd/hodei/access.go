@@ -89,7 +89,9 @@ func (a *app) findAccess() (access, error) {
 	found := access{dir: dir}
 	url := choose(setting{a.server, "--server"}, variable("HODEI_API_URL"), setting{k["server"], file}, setting{readPointer(dir).url, filepath.Join(dir, serverName)})
 	found.url, found.urlFrom = first(url.value, defaultURL), short(url.from)
-	found.namespace = choose(setting{a.namespace, "-n"}, variable("HODEI_NAMESPACE"), setting{k["namespace"], file}).value
+	if !a.allNamespaces {
+		found.namespace = choose(setting{a.namespace, "-n"}, variable("HODEI_NAMESPACE"), setting{k["namespace"], file}).value
+	}
 	token, err := a.findToken(dir, setting{k["token_file"], file})
 	found.token, found.tokenFrom = token.value, token.from
 	return found, err

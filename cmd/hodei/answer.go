@@ -20,7 +20,7 @@ func read[T any](ctx context.Context, a *app, cl *client.Client, path string, v 
 	switch {
 	case err != nil:
 		return err
-	case a.output == "json":
+	case a.programs():
 		return a.emit(raw)
 	}
 	return show(value)

@@ -53,7 +53,7 @@ func (a *app) runJob(ctx context.Context, f *runFlags, spec map[string]any) erro
 }
 
 func (a *app) printSubmitted(job *wire.Job, raw json.RawMessage) error {
-	if a.output == "json" {
+	if a.programs() {
 		return a.emit(raw)
 	}
 	_, err := fmt.Fprintln(a.stdout, job.ID)
@@ -206,7 +206,7 @@ func (v *viewer) state(j *wire.Job) {
 		return
 	}
 	if !j.Cancelling && line != v.said {
-		v.screen.say(line)
+		v.screen.goes(line)
 		v.said = line
 	}
 }

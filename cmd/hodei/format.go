@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
@@ -86,17 +85,14 @@ func (a *app) clock(t time.Time) string {
 	return t.Format("2006-01-02 15:04:05.000")
 }
 
-// emit writes a value as JSON, as the API gave it.
+// emit writes a value as the API gave it, or as one of this program, in the form
+// that was asked for.
 func (a *app) emit(v any) error {
-	raw, ok := v.(json.RawMessage)
-	if !ok {
-		b, err := json.Marshal(v)
-		if err != nil {
-			return err
-		}
-		raw = b
+	b, err := a.document(v)
+	if err != nil {
+		return err
 	}
-	_, err := fmt.Fprintf(a.stdout, "%s\n", strings.TrimRight(string(raw), "\n"))
+	_, err = a.stdout.Write(b)
 	return err
 }
 

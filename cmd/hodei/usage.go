@@ -159,6 +159,8 @@ func kindOf(f *pflag.Flag) string {
 		return "a whole number, not negative"
 	case "float64":
 		return "a number"
+	case "duration":
+		return "a time such as 30s or 5m"
 	case "bool":
 		return "true or false"
 	}
