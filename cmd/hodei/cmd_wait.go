@@ -55,7 +55,7 @@ func (a *app) waitFor(ctx context.Context, cl *client.Client, id string, asJob b
 	if a.programs() {
 		err = a.emit(raw)
 	} else if !a.quiet {
-		_, err = fmt.Fprintln(a.stdout, a.concluded(a.out, job, memoryOf(job)))
+		_, err = fmt.Fprintln(a.stdout, a.concluded(a.out, job, memoryOf(job), a.lastHeard(ctx, cl, job)))
 	}
 	switch {
 	case err != nil:

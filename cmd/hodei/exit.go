@@ -195,7 +195,7 @@ func (a *app) explainToken(e *exitError) {
 		e.err = errors.New("the server wants a token, and none was found")
 		e.more = []string{"looked at HODEI_API_TOKEN and in " + short(a.access.dir)}
 	} else {
-		e.more = []string{"token " + hint(t) + from(short(a.access.tokenFrom))}
+		e.more = []string{strings.TrimSuffix("token "+hint(t)+" from "+short(a.access.tokenFrom), " from ")}
 	}
 	if e.help == "" {
 		e.help = "name another: export HODEI_API_TOKEN=…    or --token-file FILE"

@@ -65,7 +65,7 @@ func TestReport(t *testing.T) {
   help: the jobs there are: hodei job list
 `},
 		{"a bad token", &wire.Problem{Status: http.StatusUnauthorized, Detail: "the server does not accept this token"}, exitDenied, `error: the server does not accept this token
-  token hodei_…x4Q7 (from HODEI_API_TOKEN)
+  token hodei_…x4Q7 from HODEI_API_TOKEN
   help: name another: export HODEI_API_TOKEN=…    or --token-file FILE
 `},
 		{"a role that does not allow it", &wire.Problem{Status: http.StatusForbidden, Detail: "the token's role is viewer, this needs submitter"}, exitDenied, "error: the token's role is viewer, this needs submitter\n"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -31,7 +32,7 @@ func TestViewer(t *testing.T) {
 	passes := func(d time.Duration) func(*viewer) { return func(*viewer) { time.Sleep(d) } }
 	once := func(v *viewer) { v.screen.once = true }
 	none := func(v *viewer) { v.screen.still = true }
-	concludes := func(v *viewer) { v.conclude(job("succeeded", "", "")) }
+	concludes := func(v *viewer) { v.conclude(context.Background(), job("succeeded", "", "")) }
 	closes := func(v *viewer) { v.screen.close() }
 
 	terminal := term.Style{Terminal: true, Redraws: true, Unicode: true, Width: 80}

@@ -41,14 +41,6 @@ func age(d time.Duration) string {
 // bytesOf writes a size: 412 MiB, 1.5 GiB.
 func bytesOf(n uint64) string { return resource.Bytes(n).Shown() }
 
-// partOf writes a size and what it is a part of: 8.0 of 8 GiB, 412 MiB of 2 GiB.
-func partOf(n, whole uint64) string {
-	if part, u := resource.Bytes(n), resource.Bytes(whole).Unit(); u == part.Unit() {
-		return part.In(u) + " of " + bytesOf(whole)
-	}
-	return bytesOf(n) + " of " + bytesOf(whole)
-}
-
 // usedOf writes what was measured of a job that asked for so much memory, or
 // for none in particular.
 func usedOf(u *wire.Usage, memory uint64) string {
@@ -61,7 +53,7 @@ func usedOf(u *wire.Usage, memory uint64) string {
 	case memory == 0:
 		parts = append(parts, bytesOf(*u.PeakMemory))
 	default:
-		parts = append(parts, partOf(*u.PeakMemory, memory))
+		parts = append(parts, resource.Bytes(*u.PeakMemory).Of(resource.Bytes(memory)))
 	}
 	if u.PeakCPU != nil {
 		parts = append(parts, cpus(*u.PeakCPU)+" CPU")
