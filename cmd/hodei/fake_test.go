@@ -130,6 +130,7 @@ type fake struct {
 	jobs    []wire.Job
 	secrets []string // values that were set
 	old     bool     // a server of an older version, without the queue
+	brief   bool     // submissions are answered without their specs, as a server does
 
 	seen chan struct{} // a value for each waiting line that was shown
 }
@@ -272,6 +273,9 @@ func (f *fake) submit(w http.ResponseWriter, r *http.Request) {
 	}
 	j := wire.Job{ID: "7f3k9qd2", Name: asked.Name, Namespace: "default", State: "pending", Submitted: fakeNow, Position: 48214, Spec: body}
 	f.jobs = append(f.jobs, j)
+	if f.brief {
+		j.Spec = nil
+	}
 	answer(w, 201, j)
 }
 

@@ -15,6 +15,9 @@ import (
 // that was seen, until.
 func story(w http.ResponseWriter, j *wire.Job, follow bool, until func()) {
 	out := sse.NewWriter(w)
+	followed := *j
+	followed.Spec = nil // as lists, a follower is not told
+	j = &followed
 	event := func(name, id string, v any) {
 		b, err := json.Marshal(v)
 		if err != nil {

@@ -49,6 +49,9 @@ func (a *app) runJob(ctx context.Context, f *runFlags, spec map[string]any) erro
 	if f.detach {
 		return a.printSubmitted(job, raw)
 	}
+	if len(job.Spec) == 0 { // the answer to a submission is short
+		job.Spec = body
+	}
 	return a.followRun(ctx, cl, keys, f, job)
 }
 
@@ -64,7 +67,7 @@ func (a *app) printSubmitted(job *wire.Job, raw json.RawMessage) error {
 func (a *app) followRun(ctx context.Context, cl *client.Client, keys *interrupts, f *runFlags, job *wire.Job) error {
 	following, leave := context.WithCancel(ctx)
 	defer leave()
-	v := &viewer{app: a, client: cl, screen: newScreen(a, true, f.raw), memory: memoryOf(job), word: f.word, relative: f.relative}
+	v := &viewer{app: a, client: cl, screen: newScreen(a, true, f.raw), memory: memoryOf(job), spec: job.Spec, word: f.word, relative: f.relative}
 	keys.screen, keys.client, keys.job, keys.leave = v.screen, cl, job.ID, leave
 	watched := make(chan struct{})
 	go func() {
@@ -170,6 +173,7 @@ type viewer struct {
 	client *client.Client
 	screen *screen
 	memory uint64 // bytes it asked for, 0 for none
+	spec   json.RawMessage
 	word   string // its command line, if that is one word that looks like several
 
 	relative string // the whole path of its program, if that was named from here
@@ -262,7 +266,7 @@ func (v *viewer) conclude(ctx context.Context, j *wire.Job) {
 		v.screen.say("  help: hodei run -- sh -c '" + term.Escape(strings.ReplaceAll(v.word, "'", `'\''`)) + "'")
 	}
 	if j.State == "lost" {
-		v.screen.say("  " + fenced(j))
+		v.screen.say("  " + fenced(j, v.spec))
 		v.screen.say("  help: hodei job events " + j.ID)
 	}
 }

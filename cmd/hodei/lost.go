@@ -42,23 +42,24 @@ func (a *app) lastHeard(ctx context.Context, cl *client.Client, j *wire.Job) str
 	return ""
 }
 
-// fenced says what becomes of the attempt of a lost job, and why there is no other.
-func fenced(j *wire.Job) string {
-	var asked struct {
+// fenced says what becomes of the attempt of a lost job, and by its spec why there
+// is no other.
+func fenced(j *wire.Job, asked json.RawMessage) string {
+	var wanted struct {
 		Retries struct {
 			Max int
 			On  []string
 		}
 	}
-	_ = json.Unmarshal(j.Spec, &asked) // a spec of a later version shows what is known
+	_ = json.Unmarshal(asked, &wanted) // a spec of a later version shows what is known
 	line := fmt.Sprintf("attempt %d is fenced: if it still runs there, its result will be refused", j.Attempt)
-	switch on := asked.Retries.On; {
-	case len(j.Spec) == 0:
+	switch on := wanted.Retries.On; {
+	case len(asked) == 0:
 		return line
-	case asked.Retries.Max > 0 && len(on) > 0 && !slices.Contains(on, "lost"):
+	case wanted.Retries.Max > 0 && len(on) > 0 && !slices.Contains(on, "lost"):
 		return line + "; not run again: retries.on is " + term.Escape(strings.Join(on, ", "))
-	case asked.Retries.Max > 0:
-		return line + fmt.Sprintf("; not run again: retries.max is %d, all were used", asked.Retries.Max)
+	case wanted.Retries.Max > 0:
+		return line + fmt.Sprintf("; not run again: retries.max is %d, all were used", wanted.Retries.Max)
 	}
 	return line + "; not run again: retries.max is 0"
 }

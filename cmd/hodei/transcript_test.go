@@ -108,6 +108,8 @@ func (s *script) set(t *testing.T, line string) {
 		s.style.Colours = true
 	case "old":
 		s.fake.old = true
+	case "brief":
+		s.fake.brief = words[1] == "on"
 	case "stdin": // what is typed, as C writes it
 		text, err := strconv.Unquote(`"` + strings.Join(words[1:], " ") + `"`)
 		if err != nil {
