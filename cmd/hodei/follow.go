@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/hodei-jobs/hodei/aggregates/resource"
 	"github.com/hodei-jobs/hodei/api/client"
 	"github.com/hodei-jobs/hodei/api/wire"
 	"github.com/hodei-jobs/hodei/cmd/hodei/term"
@@ -269,17 +268,6 @@ func (v *viewer) conclude(ctx context.Context, j *wire.Job) {
 		v.screen.say("  " + fenced(j, v.spec))
 		v.screen.say("  help: hodei job events " + j.ID)
 	}
-}
-
-// memoryOf is the memory a job asked for, in bytes; 0 is none.
-func memoryOf(j *wire.Job) uint64 {
-	var spec struct {
-		Resources struct{ Memory resource.Bytes }
-	}
-	if len(j.Spec) == 0 || json.Unmarshal(j.Spec, &spec) != nil {
-		return 0
-	}
-	return uint64(spec.Resources.Memory)
 }
 
 // concluded is the line that says how a job ended; heard is what lastHeard says.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
@@ -59,6 +60,17 @@ func usedOf(u *wire.Usage, memory uint64) string {
 		parts = append(parts, cpus(*u.PeakCPU)+" CPU")
 	}
 	return strings.Join(parts, ", ")
+}
+
+// memoryOf is the memory a job asked for, in bytes; 0 is none.
+func memoryOf(j *wire.Job) uint64 {
+	var spec struct {
+		Resources struct{ Memory resource.Bytes }
+	}
+	if len(j.Spec) == 0 || json.Unmarshal(j.Spec, &spec) != nil {
+		return 0
+	}
+	return uint64(spec.Resources.Memory)
 }
 
 // cpus writes a number of CPUs with at most two decimals.
