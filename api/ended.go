@@ -9,23 +9,25 @@ import (
 
 	"github.com/hodei-jobs/hodei/aggregates/event"
 	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
+	"github.com/hodei-jobs/hodei/aggregates/resource"
 	"github.com/hodei-jobs/hodei/api/wire"
 )
 
 // addEnding adds what the event that ended a job says of that: exit code, signal,
-// the reason as code and as sentence, usage.
-func addEnding(v *wire.Job, m proto.Message) {
+// the reason as code and as sentence, usage. memory is what the job asked for, in
+// bytes, 0 for none; called is what its worker is called.
+func addEnding(v *wire.Job, m proto.Message, memory uint64, called string) {
 	switch e := m.(type) {
 	case *eventv1.JobSucceeded:
 		addReport(v, e.GetEnding())
 	case *eventv1.JobFailed:
 		addReport(v, e.GetEnding())
-		v.Reason, v.Summary, v.Explanation = e.GetCause(), failure(e), explanation(e)
+		v.Reason, v.Summary, v.Explanation = e.GetCause(), failure(e, memory), explanation(e)
 	case *eventv1.JobTimedOut:
 		addReport(v, e.GetEnding())
 		v.Reason, v.Summary = "time_limit", "it ran longer than "+shortDuration(e.GetTimeLimitNs())
 	case *eventv1.JobLost:
-		v.Reason, v.Summary = "lost", loss(e)
+		v.Reason, v.Summary = "lost", loss(e, called)
 	case *eventv1.JobCancelled:
 		addReport(v, e.GetEnding())
 		v.Reason, v.Summary = "cancelled", strings.TrimSuffix("cancelled: "+e.GetReason(), ": ")
@@ -34,9 +36,11 @@ func addEnding(v *wire.Job, m proto.Message) {
 
 // failure says in one phrase why an attempt failed: in the agent's words, or if
 // it has none in those for the cause.
-func failure(e *eventv1.JobFailed) string {
+func failure(e *eventv1.JobFailed, memory uint64) string {
 	end, text := e.GetEnding(), event.Brief(e.GetDetail())
 	switch {
+	case e.GetCause() == "out_of_memory" && end.GetUsage() != nil && end.GetUsage().PeakMemoryBytes != nil:
+		return "out_of_memory: " + usedUp(end.GetUsage().GetPeakMemoryBytes(), memory)
 	case e.GetCause() == "exit" && end.ExitCode != nil:
 		text = fmt.Sprintf("exit code %d", end.GetExitCode())
 	case e.GetCause() == "signal":
@@ -50,22 +54,35 @@ func failure(e *eventv1.JobFailed) string {
 	return text
 }
 
+// usedUp is the memory that a job used up: 8.0 of 8 GiB.
+func usedUp(peak, memory uint64) string {
+	if memory == 0 {
+		return resource.Bytes(peak).Shown()
+	}
+	return resource.Bytes(peak).Of(resource.Bytes(memory))
+}
+
 // explanation is what an agent said of a failure beyond that phrase.
 func explanation(e *eventv1.JobFailed) string {
-	if said := e.GetDetail(); !strings.Contains(failure(e), said) {
+	if said := e.GetDetail(); !strings.Contains(failure(e, 0), said) {
 		return said
 	}
 	return ""
 }
 
-func loss(e *eventv1.JobLost) string {
+// loss says in one phrase how a job was lost with its worker.
+func loss(e *eventv1.JobLost, called string) string {
+	worker := "worker " + called
+	if called == "" {
+		worker = "worker " + e.GetWorkerId()
+	}
 	switch e.GetCause() {
 	case "unknown_to_worker":
-		return "its worker came back and does not know it any more"
+		return worker + " came back and does not know it any more"
 	case "worker_terminated":
-		return "its worker was ended"
+		return worker + " was ended"
 	}
-	return "its worker was silent for " + shortDuration(e.GetSilentNs())
+	return worker + " silent for " + shortDuration(e.GetSilentNs())
 }
 
 func shortDuration(ns int64) string {

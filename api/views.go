@@ -99,7 +99,7 @@ func (s *server) view(ctx context.Context, w *projections.World, j *jobs.Job) (*
 		return nil, err
 	}
 	if m, err := message(r); err == nil { // else a newer server wrote it
-		addEnding(v, m)
+		addEnding(v, m, submitted.GetResources().GetMemoryBytes(), v.WorkerName)
 	}
 	v.Usage = nil // only when one job is read
 	return v, nil
@@ -164,12 +164,16 @@ func (s *server) each(ctx context.Context, w *projections.World, jobID id.ID, fn
 func (s *server) story(ctx context.Context, w *projections.World, j *jobs.Job) (*wire.Job, error) {
 	v := &wire.Job{ID: j.ID.String(), Position: uint64(j.Position)}
 	var state job.State
+	var end proto.Message // the event that ended it
+	var memory uint64     // it asked for
 	err := s.each(ctx, w, j.ID, func(m proto.Message, r *eventstore.Record) {
 		state = job.Evolve(state, m)
 		tell(v, m, r)
-		if state.Status.Terminal() && v.Finished == nil {
-			v.Finished = instantOrNone(r.Time)
-			addEnding(v, m)
+		if e, ok := m.(*eventv1.JobSubmitted); ok {
+			memory = e.GetResources().GetMemoryBytes()
+		}
+		if state.Status.Terminal() && end == nil {
+			v.Finished, end = instantOrNone(r.Time), m
 		}
 	})
 	if err != nil {
@@ -180,6 +184,7 @@ func (s *server) story(ctx context.Context, w *projections.World, j *jobs.Job) (
 	if worker, err := id.ParseWorker(v.Worker); err == nil {
 		_, v.WorkerName = workerNames(w, worker)
 	}
+	addEnding(v, end, memory, v.WorkerName)
 	if row, ok := w.Jobs.ByID(j.ID); ok && !state.Status.Terminal() {
 		s.living(w, &row, v)
 	}

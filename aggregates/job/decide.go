@@ -61,7 +61,7 @@ func (c Bind) decide(s *State) (events, error) {
 	case s.Status == Bound && s.Attempt == c.Attempt && s.Worker == c.Worker:
 		return nil, nil
 	case s.Status != Pending:
-		return nil, s.refuse("bind", "it is %s", s.Status)
+		return nil, s.refuse("bind", "%s", s.Status.already())
 	case c.Attempt != s.Attempt+1:
 		return nil, s.refuse("bind", "attempt %d is stale, next is %d", c.Attempt, s.Attempt+1)
 	case s.Backoff:
@@ -82,7 +82,7 @@ func (c Start) decide(s *State) (events, error) {
 	case Bound:
 		return events{&eventv1.JobStarted{Attempt: c.Attempt, WorkerId: c.Worker}}, nil
 	}
-	return nil, s.refuse("start", "it is %s", s.Status)
+	return nil, s.refuse("start", "%s", s.Status.already())
 }
 
 func (c RecordStep) decide(s *State) (events, error) {
@@ -91,7 +91,7 @@ func (c RecordStep) decide(s *State) (events, error) {
 	}
 	switch most := max(1, s.Steps); {
 	case s.Status != Running:
-		return nil, s.refuse("record a step of", "it is %s", s.Status)
+		return nil, s.refuse("record a step of", "%s", s.Status.already())
 	case c.Step == 0 || c.Step > most:
 		return nil, malformed("record a step of", "step", "there is no step %d, it has %d", c.Step, most)
 	case c.Step < s.step, c.Step == s.step && (s.stepEnded || c.State == StepRunning):
@@ -120,7 +120,7 @@ func (c RequestCancel) decide(s *State) (events, error) {
 	case s.Status == Cancelled, s.Status == Running && s.CancelRequested:
 		return nil, nil
 	case s.Status.Terminal():
-		return nil, s.refuse("cancel", "it is %s", s.Status)
+		return nil, s.refuse("cancel", "%s", s.Status.already())
 	}
 	reason := event.Cut(c.Reason, maxReason)
 	requested := &eventv1.JobCancelRequested{Reason: reason, Signal: s.Signal, GraceNs: int64(s.Grace)}

@@ -173,7 +173,7 @@ func TestCancel(t *testing.T) {
 			given(submitted(retries(3), limited(time.Second)), bound(1, "w1"), started(1, "w1"), cancelRequested("no")), when(job.Expire{Attempt: 1}),
 			then(cancelled(1, "w1", "no"))},
 		{"a job that has ended", given(submitted(), bound(1, "w1"), started(1, "w1"), succeeded(1, "w1")), when(cancel),
-			refused("cannot cancel job: it is succeeded")},
+			refused("cannot cancel job: it has already succeeded")},
 		{"a reason that is too long", given(submitted()), when(job.RequestCancel{Reason: strings.Repeat("x", 1025)}),
 			refused("cannot cancel job: reason: it has 1025 bytes, at most 1024 may be")},
 	})

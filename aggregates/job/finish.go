@@ -52,7 +52,7 @@ func (c Finish) decide(s *State) (events, error) {
 	case s.Status == Bound:
 		return s.refuseResult(c, a, refusedNotStarted), nil
 	case s.Status != Running:
-		return nil, s.refuse("finish", "it is %s", s.Status)
+		return nil, s.refuse("finish", "%s", s.Status.already())
 	}
 	return s.finish(c, reported), nil
 }

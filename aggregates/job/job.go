@@ -78,6 +78,19 @@ func (s Status) String() string {
 	return fmt.Sprintf("status_%d", uint8(s))
 }
 
+// already says how the job is, as the reason why something can't be done to it.
+func (s Status) already() string {
+	switch s {
+	case Succeeded, Failed:
+		return "it has already " + s.String()
+	case TimedOut:
+		return "it has already timed out"
+	case Cancelled, Lost:
+		return "it is already " + s.String()
+	}
+	return "it is " + s.String()
+}
+
 // ParseStatus returns the status that String writes as name.
 func ParseStatus(name string) (Status, bool) {
 	for _, s := range Statuses[1:] {

@@ -78,7 +78,7 @@ func TestBindAndStart(t *testing.T) {
 			refused("cannot start job: it is pending")},
 		{"a start after the job was cancelled",
 			given(submitted(), bound(1, "w1"), cancelRequested("no"), cancelled(1, "w1", "no")), when(job.Start{Attempt: 1, Worker: "w1"}),
-			refused("cannot start job: it is cancelled")},
+			refused("cannot start job: it is already cancelled")},
 	})
 }
 

@@ -34,7 +34,7 @@ func (c ReadSecrets) decide(s *State) (events, error) {
 	}
 	switch {
 	case s.Status != Bound:
-		return nil, s.refuse("read the secrets of", "it is %s", s.Status)
+		return nil, s.refuse("read the secrets of", "%s", s.Status.already())
 	case len(c.Secrets) == 0:
 		return nil, malformed("read the secrets of", "secrets", "there are none")
 	case s.newest.read == uses(c.Secrets):
@@ -72,7 +72,7 @@ func (c ShredSecrets) decide(s *State) (events, error) {
 	case !s.Sealed, s.Shredded:
 		return nil, nil
 	case !s.Status.Terminal():
-		return nil, s.refuse("shred the secrets of", "it is %s", s.Status)
+		return nil, s.refuse("shred the secrets of", "%s", s.Status.already())
 	}
 	return events{&eventv1.JobSecretsShredded{}}, nil
 }

@@ -226,3 +226,14 @@ func TestShown(t *testing.T) {
 		}
 	}
 }
+
+func TestOf(t *testing.T) {
+	for _, row := range []struct {
+		part, whole Bytes
+		want        string
+	}{{8<<30 - 5<<20, 8 << 30, "8.0 of 8 GiB"}, {412 << 20, 2 << 30, "412 MiB of 2 GiB"}, {0, 1 << 30, "0 B of 1 GiB"}, {3 << 30, 2 << 30, "3 of 2 GiB"}} {
+		if got := row.part.Of(row.whole); got != row.want {
+			t.Errorf("%d of %d is %s, want %s", row.part, row.whole, got, row.want)
+		}
+	}
+}

@@ -36,3 +36,12 @@ func (b Bytes) In(u Unit) string {
 
 // Shown returns a size for people, rounded: 412 MiB, 1.5 GiB.
 func (b Bytes) Shown() string { return b.In(b.Unit()) + " " + b.Unit().String() }
+
+// Of returns a size and what it is a part of, for people: 8.0 of 8 GiB, 412 MiB of
+// 2 GiB.
+func (b Bytes) Of(whole Bytes) string {
+	if u := whole.Unit(); u == b.Unit() {
+		return b.In(u) + " of " + whole.Shown()
+	}
+	return b.Shown() + " of " + whole.Shown()
+}

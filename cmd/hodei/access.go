@@ -15,7 +15,8 @@ const defaultURL = "http://127.0.0.1:8080"
 
 // Files in the user's configuration folder.
 const (
-	serverName = "server"      // the pointer at the hodei dev that runs
+	tokenName  = "token"       // API token: of the hodei dev started last, or one put there by hand
+	serverName = "server"      // the hodei dev that run, see pointer
 	lastName   = "last"        // id of the job submitted last from here
 	configName = "config.yaml" // server: URL, token_file: FILE, namespace: NAME
 )
@@ -72,7 +73,7 @@ func (a *app) client() (*client.Client, error) {
 }
 
 // findAccess finds server and token: flag, environment, configuration file, what
-// hodei dev left, default, in this order.
+// lies in the configuration folder, default, in this order.
 func (a *app) findAccess() (access, error) {
 	dir, err := configDir()
 	if err != nil {
@@ -88,7 +89,9 @@ func (a *app) findAccess() (access, error) {
 	found := access{dir: dir}
 	url := choose(setting{a.server, "--server"}, variable("HODEI_API_URL"), setting{k["server"], file}, setting{readPointer(dir).url, filepath.Join(dir, serverName)})
 	found.url, found.urlFrom = first(url.value, defaultURL), short(url.from)
-	found.namespace = choose(setting{a.namespace, "-n"}, variable("HODEI_NAMESPACE"), setting{k["namespace"], file}).value
+	if !a.allNamespaces {
+		found.namespace = choose(setting{a.namespace, "-n"}, variable("HODEI_NAMESPACE"), setting{k["namespace"], file}).value
+	}
 	token, err := a.findToken(dir, setting{k["token_file"], file})
 	found.token, found.tokenFrom = token.value, token.from
 	return found, err
@@ -105,8 +108,11 @@ func (a *app) findToken(dir string, configured setting) (setting, error) {
 	if named := choose(variable("HODEI_TOKEN_FILE"), configured); named.value != "" {
 		return tokenIn(named)
 	}
-	file := readPointer(dir).tokenFile
-	return setting{readLine(file), file}, nil
+	file := filepath.Join(dir, tokenName)
+	if line := readLine(file); line != "" {
+		return setting{line, file}, nil
+	}
+	return setting{}, nil
 }
 
 // tokenIn reads the token from a file that somebody named.

@@ -20,7 +20,7 @@ func read[T any](ctx context.Context, a *app, cl *client.Client, path string, v 
 	switch {
 	case err != nil:
 		return err
-	case a.output == "json":
+	case a.programs():
 		return a.emit(raw)
 	}
 	return show(value)
@@ -61,6 +61,6 @@ func (a *app) newer(ctx context.Context, cl *client.Client, path string, err err
 	if aerr != nil || json.Unmarshal(raw, &about) != nil || about.Info.Version == "" {
 		return a.notHodei("there is nothing at " + path)
 	}
-	return &exitError{code: exitVersion, err: fmt.Errorf("server %s at %s does not have %s, this hodei is %s", about.Info.Version, a.access.url, path, version),
+	return &exitError{code: exitVersion, err: fmt.Errorf("cannot run %s: server %s at %s does not have %s, this hodei is %s", strings.TrimPrefix(a.command.CommandPath(), "hodei "), about.Info.Version, a.access.url, path, version),
 		help: "all else works; update the server to " + version + " or later"}
 }

@@ -54,7 +54,7 @@ func (a *app) cmdBench() *cobra.Command {
 }
 
 func (a *app) printFigures(figures bench.Figures) error {
-	if a.output == "json" {
+	if a.programs() {
 		return a.emit(figures)
 	}
 	t := &table.Table{Columns: []table.Column{{Name: "FIGURE"}, {Name: "VALUE", Right: true}}}

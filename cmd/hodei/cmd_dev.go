@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -16,10 +17,11 @@ func (a *app) cmdDev() *cobra.Command {
 		Use: "dev", Short: "Run a server and a worker here, nothing to install",
 		Example: `  hodei dev
   hodei dev --data /tmp/hodei --http 127.0.0.1:8081`,
-		Long: `All data is in one folder, with an admin token beside it in DATA.token. The
-other commands find the one started last. One line, ready http=… grpc=…, is
-printed when it listens. The first Ctrl-C stops it in order, the second at once.
-Jobs go on without it; started again, it takes them back.
+		Long: `All data is in one folder. Its admin token is in ~/.config/hodei/token, where
+other commands find that of the one started last, and in DATA.token, from where
+the next start puts it back. One line, ready http=… grpc=…, is printed when it
+listens. The first Ctrl-C stops it in order, the second at once. Jobs go on
+without it; started again, it takes them back.
 
 Jobs run as the user that runs this, and can do all that user can: run only
 code that you trust.`,
@@ -51,25 +53,28 @@ func (a *app) dev(ctx context.Context, cfg *serverConfig) error {
 	ctx, stop := untilInterrupted(ctx)
 	defer stop()
 	return serve(ctx, cfg, logger, func(ctx context.Context, p *parts) (func(context.Context) error, error) {
-		tokenFile := cfg.Data + ".token"
-		made, err := p.adminToken(ctx, tokenFile)
+		found := filepath.Join(dir, tokenName) // where the other commands look
+		here := pointer{"http://" + p.http.Addr().String(), cfg.Data + ".token"}
+		made, err := p.adminToken(ctx, here.tokenFile, found)
 		if err != nil {
 			return nil, err
 		}
-		here := pointer{"http://" + p.http.Addr().String(), tokenFile}
-		was, err := here.set(dir)
+		was, kept, err := here.set(dir)
 		if err != nil {
 			return nil, err
 		}
 		l := newLocal(p, a)
-		a.note("hodei %s   data %s%s   token %s%s", version, short(cfg.Data), mark(p.fresh, " (new)"), short(tokenFile), mark(made, " (new, 0600)"))
+		a.note("hodei %s   data %s%s   token %s%s", version, short(cfg.Data), mark(p.fresh, " (new)"), short(found), mark(made, " (new, 0600)"))
 		a.note("  worker     %s, %s/%s, %d CPU%s", localName, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), memoryHere())
 		a.note("  API        http://%s/docs", p.http.Addr())
 		if p.fresh {
 			a.note("  try        hodei run -- echo hello    in another terminal; what runs: hodei job list")
 		}
-		if was.tokenFile != "" && was.tokenFile != tokenFile {
+		if was.url != "" {
 			a.note("  was        --server %s --token-file %s", was.url, short(was.tokenFile))
+		}
+		if kept != "" {
+			a.note("  kept       the token that was there: %s", short(kept))
 		}
 		a.ready(p)
 		return func(ctx context.Context) error {

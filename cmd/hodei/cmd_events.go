@@ -66,7 +66,7 @@ func (a *app) showEvents(ctx context.Context, cl *client.Client, q eventsQuery, 
 	if err != nil {
 		return err
 	}
-	if a.output == "json" && !follow {
+	if a.programs() && !follow {
 		return a.emit(raw)
 	}
 	if len(page.Items) == 0 && !follow {
@@ -108,7 +108,7 @@ func newest(v url.Values) url.Values {
 func (a *app) printEvents(called *names, events []wire.Event) error {
 	for i := range events {
 		e := &events[i]
-		if a.output == "json" {
+		if a.programs() {
 			if err := a.emit(e); err != nil {
 				return err
 			}

@@ -30,6 +30,10 @@ func (a *app) cmdJob() *cobra.Command {
 // whyLeast is how much of a reason is worth more than the columns at its left.
 const whyLeast = 20
 
+var jobColumns = []table.Column{{Name: "JOB"}, {Name: "STATE"}, {Name: "NAME", Cut: true},
+	{Name: "NS", Rank: 3, Cut: true}, {Name: "WORKER", Rank: 2, Cut: true}, {Name: "TRY", Right: true, Rank: 4},
+	{Name: "AGE", Right: true, Rank: 1}, {Name: "TOOK", Right: true, Rank: 1}, {Name: "WHY", Cut: true, Rank: 1, Least: whyLeast}}
+
 type listFlags struct {
 	states []string
 	limit  int
@@ -41,14 +45,14 @@ func (a *app) cmdJobList() *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List jobs, newest first",
 		Example: `  hodei job list
-  hodei job list --state failed,lost --limit 100`,
+  hodei job list --state failed,lost --limit 100 --columns job,name,why`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.listJobs(c.Context(), q) },
 	}
 	c.Flags().StringSliceVar(&q.states, "state", nil, "only jobs in these `STATES`: pending, bound, running, succeeded, failed, cancelled, timed_out, lost; such as running,failed")
 	c.Flags().IntVar(&q.limit, "limit", 20, "at most `N` jobs, up to 1000")
 	c.Flags().StringVar(&q.cursor, "cursor", "", "go on at the `CURSOR` that a page ends with")
-	return c
+	return a.withAllNamespaces(a.withColumns(c, jobColumns))
 }
 
 func (a *app) listJobs(ctx context.Context, q listFlags) error {
@@ -69,9 +73,7 @@ func (a *app) showJobs(page *wire.Jobs) error {
 		a.note("no job yet; run one: hodei run -- echo hello")
 		return nil
 	}
-	t := &table.Table{Columns: []table.Column{{Name: "JOB"}, {Name: "STATE"}, {Name: "NAME", Cut: true},
-		{Name: "NS", Rank: 3, Cut: true}, {Name: "WORKER", Rank: 2, Cut: true}, {Name: "TRY", Right: true, Rank: 4},
-		{Name: "AGE", Right: true, Rank: 1}, {Name: "TOOK", Right: true, Rank: 1}, {Name: "WHY", Cut: true, Rank: 1, Least: whyLeast}}}
+	t := a.table(jobColumns)
 	for i := range page.Items {
 		t.Row(a.jobRow(&page.Items[i])...)
 	}
@@ -122,7 +124,7 @@ func (a *app) cmdJobGet() *cobra.Command {
 				switch {
 				case err != nil:
 					return err
-				case a.output == "json":
+				case a.programs():
 					return a.emit(raw)
 				}
 				events, err := a.eventsOf(c.Context(), cl, id)
@@ -162,7 +164,7 @@ func (a *app) cmdJobEvents() *cobra.Command {
 func (a *app) jobEvents(ctx context.Context, cl *client.Client, id string) error {
 	called := a.names(ctx, cl)
 	return a.eventPages(ctx, cl, id, func(page *wire.Events, raw json.RawMessage) error {
-		if a.output == "json" {
+		if a.programs() {
 			return a.emit(raw)
 		}
 		return a.printEvents(called, page.Items)
@@ -174,14 +176,17 @@ func (a *app) cmdJobCancel() *cobra.Command {
 	c := &cobra.Command{
 		Use: "cancel JOB…", Short: "Cancel jobs",
 		Example: `  hodei job cancel 7f3k9qd2
-  hodei job cancel 7f3k9qd2 9d2mx7ht --reason "wrong branch"`,
+  hodei job cancel 7f3k9qd2 9d2mx7ht --yes --reason "wrong branch"`,
 		Long: `One that waits ends at once; one that runs is asked to stop and killed after its
-grace.
+grace. For more than one you are asked, and without a terminal --yes is needed.
 ` + jobNames,
 		Args: someArgs("job"), ValidArgsFunction: a.manyJobs("pending,bound,running"),
 		RunE: func(c *cobra.Command, args []string) error {
 			body, err := json.Marshal(map[string]string{"reason": reason})
 			if err != nil {
+				return err
+			}
+			if err := a.agreed(c.Context(), "cancel", "cancelled", "job", args); err != nil {
 				return err
 			}
 			return a.each(args, func(text string) error {
@@ -190,7 +195,7 @@ grace.
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "", "`WORDS` for those who ask why later")
-	return c
+	return a.withYes(c)
 }
 
 func (a *app) cancelJob(ctx context.Context, cl *client.Client, id string, body []byte) error {
@@ -206,7 +211,7 @@ func (a *app) cancelJob(ctx context.Context, cl *client.Client, id string, body 
 	switch {
 	case err != nil:
 		return err
-	case a.output == "json":
+	case a.programs():
 		return a.emit(raw)
 	}
 	text := job.State

@@ -34,7 +34,7 @@ With -o json it is an object for each piece, or a page of what was found.
 ` + jobNames,
 		Args: oneArg("job"), ValidArgsFunction: a.oneOfJobs(""),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := f.check(c, a.now(), a.output == "json"); err != nil {
+			if err := f.check(c, a.now(), a.programs()); err != nil {
 				return err
 			}
 			return a.withJobOf(c.Context(), args[0], func(cl *client.Client, id string) error {
@@ -49,7 +49,7 @@ With -o json it is an object for each piece, or a page of what was found.
 		},
 	}
 	f.register(c)
-	return c
+	return a.withProgress(c)
 }
 
 func (f *logsFlags) register(c *cobra.Command) {
@@ -86,6 +86,7 @@ func (f *logsFlags) check(c *cobra.Command, now time.Time, json bool) error {
 	}
 	search := f.grep != ""
 	return refuse(c,
+		rule{"progress", !f.follow, "without -f there is nothing to wait for"},
 		rule{"until", f.follow, "with -f there is no end but the job's"},
 		rule{"lines", f.follow, "with -f lines are not chosen by number"},
 		rule{"grep", f.follow, "with -f there is no search; hodei logs -f JOB | grep … has one"},
@@ -117,7 +118,7 @@ func today(text string, now time.Time) string {
 // text is needed, else the server's text as it comes.
 func (a *app) showLogs(ctx context.Context, cl *client.Client, id string, f *logsFlags) error {
 	changed := f.query.Timestamps || f.query.Numbers || f.query.Strip
-	switch json := a.output == "json"; {
+	switch json := a.programs(); {
 	case f.grep != "":
 		return a.grepLog(ctx, cl, id, f)
 	case f.follow || json || a.out.Terminal && !f.raw && !changed:
@@ -143,11 +144,11 @@ func (a *app) grepLog(ctx context.Context, cl *client.Client, id string, f *logs
 			return err
 		}
 		found = found || len(page.Lines) > 0
-		if a.output == "json" {
+		if a.programs() {
 			err = a.emit(raw)
 		}
 		for i := range page.Lines {
-			if a.output == "json" || err != nil {
+			if a.programs() || err != nil {
 				break
 			}
 			l := &page.Lines[i]

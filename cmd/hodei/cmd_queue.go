@@ -10,8 +10,11 @@ import (
 	"github.com/hodei-jobs/hodei/cmd/hodei/table"
 )
 
+var queueColumns = []table.Column{{Name: "CLASS"}, {Name: "WAIT", Right: true}, {Name: "OLDEST", Right: true},
+	{Name: "NS", Rank: 1, Cut: true}, {Name: "NEEDS", Cut: true}, {Name: "WHY", Cut: true, Least: 2 * whyLeast}}
+
 func (a *app) cmdQueue() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use: "queue", Short: "Show what waits, and why",
 		Example: `  hodei queue
   hodei queue -n web -o json`,
@@ -27,6 +30,7 @@ func (a *app) cmdQueue() *cobra.Command {
 			return read(c.Context(), a, cl, "/v1/queue", v, a.showQueue)
 		},
 	}
+	return a.withAllNamespaces(a.withColumns(c, queueColumns))
 }
 
 func (a *app) showQueue(q *wire.Queue) error {
@@ -34,8 +38,7 @@ func (a *app) showQueue(q *wire.Queue) error {
 		a.note("nothing waits")
 		return nil
 	}
-	t := &table.Table{Columns: []table.Column{{Name: "CLASS"}, {Name: "WAIT", Right: true}, {Name: "OLDEST", Right: true},
-		{Name: "NS", Rank: 1, Cut: true}, {Name: "NEEDS", Cut: true}, {Name: "WHY", Cut: true, Least: 2 * whyLeast}}}
+	t := a.table(queueColumns)
 	for i := range q.Items {
 		k := &q.Items[i]
 		oldest := ""

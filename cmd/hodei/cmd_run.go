@@ -68,7 +68,7 @@ the output; --result keeps the job's. Job files: docs/job-file.md.`,
 		},
 	}
 	f.register(c)
-	return c
+	return a.withProgress(c)
 }
 
 func (f *runFlags) register(c *cobra.Command) {

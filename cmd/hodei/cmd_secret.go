@@ -45,7 +45,7 @@ newest there is when they are given to a worker.`,
 		},
 	}
 	c.Flags().StringVar(&file, "from-file", "", "take the value from a `FILE`, byte by byte")
-	return c
+	return a.withNoInput(c)
 }
 
 // nameAlone refuses a value among the arguments, and does not repeat it.
@@ -66,6 +66,9 @@ func (a *app) secretValue(ctx context.Context, name, file string) ([]byte, error
 			return nil, usage("cannot read the secret from %s: %s", from, reason(err))
 		}
 		return value, nil
+	}
+	if a.noInput && term.IsTerminal(os.Stdin) {
+		return nil, &exitError{code: exitUsage, err: fmt.Errorf("there is no value for %s: --no-input keeps it from asking", name), help: "--from-file FILE, or pipe it: … | " + a.command.CommandPath() + " " + name}
 	}
 	ctx, stop := untilInterrupted(ctx)
 	defer stop()
@@ -107,7 +110,7 @@ func (a *app) setSecret(ctx context.Context, name string, value []byte) error {
 	switch {
 	case err != nil:
 		return err
-	case a.output == "json":
+	case a.programs():
 		return a.emit(raw)
 	}
 	_, err = fmt.Fprintf(a.stdout, "%s set, version %d\n", term.Escape(secret.Name), secret.Version)
@@ -122,6 +125,9 @@ func (a *app) inNamespace() url.Values {
 	set(v, "namespace", a.access.namespace)
 	return v
 }
+
+var secretColumns = []table.Column{{Name: "NAME"}, {Name: "NS", Rank: 2, Cut: true}, {Name: "VERSION", Right: true},
+	{Name: "AGE", Right: true, Rank: 1}, {Name: "SET BY", Key: "set_by", Rank: 3, Cut: true}}
 
 func (a *app) cmdSecretList() *cobra.Command {
 	var cursor string
@@ -141,7 +147,7 @@ func (a *app) cmdSecretList() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&cursor, "cursor", "", "go on at the `CURSOR` that a page ends with")
-	return c
+	return a.withAllNamespaces(a.withColumns(c, secretColumns))
 }
 
 func (a *app) showSecrets(page *wire.Secrets) error {
@@ -149,8 +155,7 @@ func (a *app) showSecrets(page *wire.Secrets) error {
 		a.note("no secret is stored here; store one: hodei secret set NAME")
 		return nil
 	}
-	t := &table.Table{Columns: []table.Column{{Name: "NAME"}, {Name: "NS", Rank: 2, Cut: true}, {Name: "VERSION", Right: true},
-		{Name: "AGE", Right: true, Rank: 1}, {Name: "SET BY", Rank: 3, Cut: true}}}
+	t := a.table(secretColumns)
 	for i := range page.Items {
 		s := &page.Items[i]
 		t.Row(table.Text(s.Name), table.Text(s.Namespace), table.Text(fmt.Sprint(s.Version)), table.Text(age(a.since(s.SetAt))), table.Text(s.SetBy))
@@ -165,21 +170,26 @@ func (a *app) showSecrets(page *wire.Secrets) error {
 }
 
 func (a *app) cmdSecretDelete() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use: "delete NAME…", Short: "Delete stored secrets with all their versions",
 		Example: `  hodei secret delete db-password
-  hodei secret delete db-password deploy-key`,
+  hodei secret delete db-password deploy-key --yes`,
 		Long: `Nobody can read them any more. A job that asks for one from then on fails as
-secret_unavailable.`,
+secret_unavailable. For more than one you are asked, and without a terminal
+--yes is needed.`,
 		Args: someArgs("name"), ValidArgsFunction: a.completing(a.secrets),
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := a.client()
 			if err != nil {
 				return err
 			}
+			if err := a.agreed(c.Context(), "delete", "deleted", "secret", args); err != nil {
+				return err
+			}
 			return a.each(args, func(name string) error { return a.deleteSecret(c.Context(), cl, name) })
 		},
 	}
+	return a.withYes(c)
 }
 
 func (a *app) deleteSecret(ctx context.Context, cl *client.Client, name string) error {
@@ -187,7 +197,7 @@ func (a *app) deleteSecret(ctx context.Context, cl *client.Client, name string) 
 	if err := cl.Delete(ctx, path, a.inNamespace()); err != nil {
 		return a.newer(ctx, cl, path, err)
 	}
-	if a.output == "json" {
+	if a.programs() {
 		return nil
 	}
 	_, err := fmt.Fprintf(a.stdout, "%s deleted\n", term.Escape(name))

@@ -33,7 +33,7 @@ func (a *app) cmdVersion() *cobra.Command {
 hodei worker get.`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if a.output == "json" {
+			if a.programs() {
 				return a.emit(versionShown{wire.Version{Version: version, API: apiVersion}, build.Commit(), runtime.Version(), platform})
 			}
 			_, err := fmt.Fprintln(a.stdout, versionLine())

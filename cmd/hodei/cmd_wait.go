@@ -32,7 +32,7 @@ func (a *app) cmdJobWait() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&asJob, "exit-code", false, "exit as the job did")
-	return c
+	return a.withProgress(c)
 }
 
 // waitFor waits until the job has ended, and says what it waits for meanwhile. Its
@@ -52,10 +52,10 @@ func (a *app) waitFor(ctx context.Context, cl *client.Client, id string, asJob b
 	if err != nil {
 		return err
 	}
-	if a.output == "json" {
+	if a.programs() {
 		err = a.emit(raw)
 	} else if !a.quiet {
-		_, err = fmt.Fprintln(a.stdout, a.concluded(a.out, job, memoryOf(job)))
+		_, err = fmt.Fprintln(a.stdout, a.concluded(a.out, job, memoryOf(job), a.lastHeard(ctx, cl, job)))
 	}
 	switch {
 	case err != nil:

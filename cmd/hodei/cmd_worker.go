@@ -18,8 +18,12 @@ func (a *app) cmdWorker() *cobra.Command {
   hodei worker get local`, a.cmdWorkerList(), a.cmdWorkerGet(), a.cmdWorkerToken())
 }
 
+var workerColumns = []table.Column{{Name: "WORKER", Cut: true}, {Name: "STATE"}, {Name: "SINCE", Right: true, Rank: 3},
+	{Name: "OS/ARCH", Rank: 2}, {Name: "CPU RES/USED/CAP", Key: "cpu", Right: true}, {Name: "MEM RES/USED/CAP", Key: "mem", Right: true, Rank: 1},
+	{Name: "JOBS", Right: true}, {Name: "LABELS", Cut: true, Rank: 5}, {Name: "ID", Rank: 4}}
+
 func (a *app) cmdWorkerList() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use: "list", Short: "List workers with what is reserved on them, used and there",
 		Example: `  hodei worker list
   hodei worker list -o json`,
@@ -32,6 +36,7 @@ func (a *app) cmdWorkerList() *cobra.Command {
 			return read(c.Context(), a, cl, "/v1/workers", url.Values{"limit": {"1000"}}, a.showWorkers)
 		},
 	}
+	return a.withColumns(c, workerColumns)
 }
 
 func (a *app) showWorkers(page *wire.Workers) error {
@@ -39,9 +44,7 @@ func (a *app) showWorkers(page *wire.Workers) error {
 		a.note("no worker yet; add one: hodei worker token --help")
 		return nil
 	}
-	t := &table.Table{Columns: []table.Column{{Name: "WORKER", Cut: true}, {Name: "STATE"}, {Name: "SINCE", Right: true, Rank: 3},
-		{Name: "OS/ARCH", Rank: 2}, {Name: "CPU RES/USED/CAP", Right: true}, {Name: "MEM RES/USED/CAP", Right: true, Rank: 1},
-		{Name: "JOBS", Right: true}, {Name: "LABELS", Cut: true, Rank: 5}, {Name: "ID", Rank: 4}}}
+	t := a.table(workerColumns)
 	for i := range page.Items {
 		t.Row(a.workerRow(&page.Items[i])...)
 	}
@@ -94,7 +97,7 @@ func (a *app) cmdWorkerGet() *cobra.Command {
 			switch {
 			case err != nil:
 				return err
-			case a.output == "json":
+			case a.programs():
 				return a.emit(raw)
 			}
 			return a.showWorker(w)

@@ -63,7 +63,7 @@ func (a *app) makeWorkerToken(ctx context.Context, body map[string]any) error {
 	switch {
 	case err != nil:
 		return err
-	case a.output == "json":
+	case a.programs():
 		return a.emit(raw)
 	}
 	if _, err := fmt.Fprintln(a.stdout, made.Token); err != nil {

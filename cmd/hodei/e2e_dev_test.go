@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -126,36 +127,104 @@ func TestDevTwice(t *testing.T) {
 	}
 }
 
-// A second server on another folder leaves the first usable, and no server makes
-// a second admin token.
+// plain runs the CLI as a person does: with nothing said of a server or a token.
+func (c *cluster) plain(args ...string) (stdout, stderr string, code int) {
+	c.t.Helper()
+	var out, errs bytes.Buffer
+	cmd := exec.Command(filepath.Join(binDir, "hodei"), args...)
+	cmd.Env, cmd.Stdout, cmd.Stderr = c.env(), &out, &errs
+	_ = cmd.Run() // the exit code says it
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// hodei dev puts its token where the other commands look: into the user's
+// configuration folder, which nobody else can read.
+func TestDevPutsItsTokenWhereOthersLook(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct{ name, variable, folder, shown string }{
+		{"the home folder", "HOME", ".config/hodei", "~/.config/hodei/token"},
+		{"XDG_CONFIG_HOME", "XDG_CONFIG_HOME", "hodei", "HOME/hodei/token"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			binaries(t)
+			home := filepath.Join(t.TempDir(), "home")
+			c := &cluster{t: t, dir: t.TempDir(), command: "dev", http: "127.0.0.1:0", grpc: "127.0.0.1:0",
+				vars: []string{"HODEI_CONFIG_DIR=", "HODEI_TOKEN_FILE=", "XDG_CONFIG_HOME=", row.variable + "=" + home}}
+			t.Cleanup(c.end)
+			c.start()
+			folder := filepath.Join(home, row.folder)
+			if want := "   token " + strings.Replace(row.shown, "HOME", home, 1) + " (new, 0600)\n"; !strings.Contains(c.serverLog(), want) {
+				t.Errorf("it does not say %q:\n%s", want, c.serverLog())
+			}
+			for path, mode := range map[string]os.FileMode{folder: 0o700, filepath.Join(folder, "token"): 0o600, filepath.Join(c.dir, "data.token"): 0o600} {
+				if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
+					t.Errorf("%s: %v, want mode %v; %v", path, info, mode, err)
+				}
+			}
+			if _, stderr, code := c.plain("job", "list"); code != exitOK {
+				t.Errorf("hodei job list: exit code %d\n%s", code, stderr)
+			}
+			if err := os.Remove(filepath.Join(c.dir, "data.token")); err != nil {
+				t.Fatal(err)
+			}
+			before := readLine(filepath.Join(folder, "token"))
+			c.stop(syscall.SIGTERM)
+			c.start()
+			if got := readLine(filepath.Join(c.dir, "data.token")); got != before {
+				t.Errorf("the copy beside the data was not put back from the configuration folder: %s, want %s", hint(got), hint(before))
+			}
+		})
+	}
+}
+
+// Of two servers the one started last is found, without a word said; when it has
+// ended the first is found again. No server makes a second admin token, and a
+// restart puts its own back.
 func TestDevBesideAnother(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
-	token, err := os.ReadFile(filepath.Join(c.dir, "data.token"))
-	if err != nil {
-		t.Fatal(err)
+	tokenFile := filepath.Join(c.dir, "data.token")
+	before := readLine(tokenFile)
+	submit := func(c *cluster, name string) {
+		t.Helper()
+		if _, stderr, code := c.plain("run", "--detach", "--name", name, "--", "true"); code != exitOK {
+			t.Fatalf("%s: %s", name, stderr)
+		}
 	}
+	listed := func(step, want string) {
+		t.Helper()
+		out, stderr, code := c.plain("job", "list")
+		if has := strings.Contains(out, want); code != exitOK || !has || strings.Count(out, "\n") != 2 {
+			t.Errorf("%s: exit code %d, want %s alone:\n%s%s", step, code, want, out, stderr)
+		}
+	}
+	submit(c, "of-first")
 	second := *c
 	second.http, second.grpc = "127.0.0.1:0", "127.0.0.1:0"
 	second.args = []string{"--data", filepath.Join(c.dir, "other")}
 	second.start()
-	if want := "was        --server http://" + c.http + " --token-file " + filepath.Join(c.dir, "data.token"); !strings.Contains(second.serverLog(), want) {
+	if want := "was        --server http://" + c.http + " --token-file " + tokenFile; !strings.Contains(second.serverLog(), want) {
 		t.Errorf("the second does not say %q:\n%s", want, second.serverLog())
 	}
-	if _, stderr, code := c.hodei("worker", "list", "--token-file", filepath.Join(c.dir, "data.token")); code != 0 {
+	submit(&second, "of-second")
+	listed("both run", "of-second")
+	if _, stderr, code := c.hodei("worker", "list", "--token-file", tokenFile); code != exitOK {
 		t.Errorf("the first does not work any more: %s", stderr)
 	}
 	if code := second.stop(syscall.SIGTERM); code != exitOK {
 		t.Errorf("the second: exit code %d\n%s", code, second.serverLog())
 	}
+	listed("the second has ended", "of-first")
+	second.start()
+	listed("the second has come again", "of-second")
 	if code := c.stop(syscall.SIGTERM); code != exitOK {
 		t.Errorf("the first: exit code %d", code)
 	}
+	second.kill()
 	c.start()
-	if again, err := os.ReadFile(filepath.Join(c.dir, "data.token")); err != nil || !bytes.Equal(again, token) {
-		t.Errorf("the token is another after a restart: %v", err)
-	}
-	if _, stderr, code := c.hodei("run", "--", "true"); code != 0 {
-		t.Errorf("after a restart: %s", stderr)
+	listed("the first has come again after the second was killed", "of-first")
+	if again := readLine(tokenFile); again != before {
+		t.Errorf("the token is another after a restart: %s, was %s", hint(again), hint(before))
 	}
 }

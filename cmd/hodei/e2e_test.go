@@ -150,8 +150,9 @@ type cluster struct {
 	dir     string
 	command string // dev or server
 	args    []string
-	program string // another than the one that was built for all tests
-	path    string // PATH of its server, unless it is this process's
+	program string   // another than the one that was built for all tests
+	path    string   // PATH of its server, unless it is this process's
+	vars    []string // variables of its own, NAME=VALUE
 	cmd     *exec.Cmd
 	log     *os.File
 	http    string
@@ -173,7 +174,8 @@ func startCluster(t *testing.T, args ...string) *cluster {
 func (c *cluster) binary() string { return first(c.program, filepath.Join(binDir, "hodei")) }
 
 func (c *cluster) env() []string {
-	return append(os.Environ(), "HODEI_CONFIG_DIR="+filepath.Join(c.dir, "config"), "HODEI_API_URL=", "HODEI_API_TOKEN=", "NO_COLOR=1", "LC_ALL=C.UTF-8")
+	env := append(os.Environ(), "HODEI_CONFIG_DIR="+filepath.Join(c.dir, "config"), "HODEI_API_URL=", "HODEI_API_TOKEN=", "NO_COLOR=1", "LC_ALL=C.UTF-8")
+	return append(env, c.vars...)
 }
 
 // start starts the server and waits until it listens.

@@ -90,8 +90,10 @@ func (a *app) report(err error) int {
 		return exitInterrupted
 	}
 	e := a.explain(err)
-	if a.output == "json" {
-		problemOf(e).write(a.stderr)
+	if a.programs() {
+		if b, err := a.encoded(problemOf(e)); err == nil {
+			_, _ = a.stderr.Write(b) // there is nobody else to tell
+		}
 		return e.code
 	}
 	for _, f := range append([]finding{{e.err.Error(), e.more}}, e.also...) {
@@ -120,6 +122,8 @@ func (a *app) explain(err error) *exitError {
 	var p *wire.Problem
 	var file *fs.PathError
 	switch {
+	case a.gaveUp(err):
+		return a.explainTimeout()
 	case errors.As(err, &e):
 		if e.code == exitUsage && e.help == "" && e.last == "" && a.command != nil {
 			e.help = "all flags: " + a.command.CommandPath() + " --help"
@@ -191,7 +195,7 @@ func (a *app) explainToken(e *exitError) {
 		e.err = errors.New("the server wants a token, and none was found")
 		e.more = []string{"looked at HODEI_API_TOKEN and in " + short(a.access.dir)}
 	} else {
-		e.more = []string{"token " + hint(t) + from(short(a.access.tokenFrom))}
+		e.more = []string{strings.TrimSuffix("token "+hint(t)+" from "+short(a.access.tokenFrom), " from ")}
 	}
 	if e.help == "" {
 		e.help = "name another: export HODEI_API_TOKEN=…    or --token-file FILE"

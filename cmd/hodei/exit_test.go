@@ -11,7 +11,10 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -65,7 +68,7 @@ func TestReport(t *testing.T) {
   help: the jobs there are: hodei job list
 `},
 		{"a bad token", &wire.Problem{Status: http.StatusUnauthorized, Detail: "the server does not accept this token"}, exitDenied, `error: the server does not accept this token
-  token hodei_…x4Q7 (from HODEI_API_TOKEN)
+  token hodei_…x4Q7 from HODEI_API_TOKEN
   help: name another: export HODEI_API_TOKEN=…    or --token-file FILE
 `},
 		{"a role that does not allow it", &wire.Problem{Status: http.StatusForbidden, Detail: "the token's role is viewer, this needs submitter"}, exitDenied, "error: the token's role is viewer, this needs submitter\n"},
@@ -108,32 +111,60 @@ func TestATokenIsNamedNotShown(t *testing.T) {
 	}
 }
 
-// Every code that the help names is shown by a transcript, but for those that
-// take a signal or a bug: TestInterruptedRun and TestABugIsToldAsOne show them.
+// Every code that the help names is shown by a transcript, or by the test that makes
+// the signal or the bug that it takes; and the help names every code that is.
 func TestEveryExitCodeIsShown(t *testing.T) {
-	files, err := filepath.Glob("testdata/transcripts/*.txt")
-	if err != nil {
-		t.Fatal(err)
+	const transcript = ""
+	shownBy := map[int]string{exitOK: transcript, exitNo: transcript, exitUsage: transcript, exitNotFound: transcript, exitDenied: transcript,
+		exitRefused: transcript, exitUnreachable: transcript, exitVersion: transcript, exitBug: "TestABugIsToldAsOne", exitInterrupted: "interruptOnce",
+		exitSignal: transcript, exitJobTimeout: transcript, exitJobNoResult: transcript, exitJobCancelled: transcript,
+		exitSignal + int(syscall.SIGHUP): "hungUp", exitSignal + int(syscall.SIGPIPE): "readerGone"}
+	transcripts, tests := textOf(t, "testdata/transcripts/*.txt"), textOf(t, "*_test.go")
+	for code, by := range shownBy {
+		example := code
+		if code == exitSignal {
+			example += int(syscall.SIGKILL)
+		}
+		if by == transcript && !strings.Contains(transcripts, fmt.Sprintf("«exit %d»", example)) {
+			t.Errorf("no transcript shows exit code %d", example)
+		}
+		if by != transcript && !strings.Contains(tests, "\nfunc "+by+"(t *testing.T") {
+			t.Errorf("there is no %s among the tests, which is to show exit code %d", by, code)
+		}
 	}
-	shown := ""
+	named := map[int]bool{}
+	for _, m := range regexp.MustCompile(`(\d+)(?:\+N)? {2,}\S`).FindAllStringSubmatch(exitCodes+"\n"+jobExitCodes, -1) {
+		code, err := strconv.Atoi(m[1])
+		if _, ok := shownBy[code]; err != nil || !ok {
+			t.Errorf("the help names exit code %s, which nothing shows", m[1])
+		}
+		named[code] = true
+	}
+	for code := range shownBy {
+		if !named[code] {
+			t.Errorf("the help does not name exit code %d", code)
+		}
+	}
+	if !strings.Contains(transcripts, "«exit 7»\n2| ▶ 7f3k9qd2 fails on atlas\n") {
+		t.Error("no transcript shows that run exits as its job did")
+	}
+}
+
+// textOf is what is in the files.
+func textOf(t *testing.T, pattern string) (text string) {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no %s: %v", pattern, err)
+	}
 	for _, path := range files {
 		b, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		shown += string(b)
+		text += string(b) + "\n"
 	}
-	for _, code := range []int{exitOK, exitNo, exitUsage, exitNotFound, exitDenied, exitRefused, exitUnreachable, exitVersion,
-		7, exitSignal + 9, exitJobTimeout, exitJobNoResult, exitJobCancelled} {
-		if !strings.Contains(shown, fmt.Sprintf("«exit %d»", code)) {
-			t.Errorf("no transcript shows exit code %d", code)
-		}
-	}
-	for _, code := range []int{exitBug, exitInterrupted} {
-		if !strings.Contains(exitCodes, fmt.Sprintf(" %d ", code)) {
-			t.Errorf("the help does not name exit code %d", code)
-		}
-	}
+	return text
 }
 
 // commandsBelow calls fn with every command that people see.

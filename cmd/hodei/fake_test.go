@@ -37,7 +37,7 @@ func fakeJobs() []wire.Job {
 		{ID: "2m7xk4ra", Name: "build-web", Namespace: "web", State: "running", Attempt: 1, Worker: "m2c8v0xk", WorkerName: "atlas",
 			Submitted: ago(482 * time.Second), Started: at(ago(331 * time.Second)), Position: 47350},
 		{ID: "6wv0p3nc", Name: "test-e2e", Namespace: "web", State: "failed", Attempt: 1, Worker: "q7d3h1yb", WorkerName: "borea", Signal: "KILL", Priority: 10,
-			Reason: "out_of_memory", Summary: "out of memory in step 2", Submitted: ago(485022 * time.Millisecond), Started: at(ago(467738 * time.Millisecond)),
+			Reason: "out_of_memory", Summary: "out_of_memory: 8.0 of 8 GiB", Submitted: ago(485022 * time.Millisecond), Started: at(ago(467738 * time.Millisecond)),
 			Finished: at(ago(225610 * time.Millisecond)), Position: 47341, Usage: &wire.Usage{PeakMemory: ptr[uint64](8<<30 - 5<<20), PeakCPU: ptr(3.6)},
 			Spec: json.RawMessage(`{"resources":{"cpu":"4","memory":"8Gi"},"requires":{"arch":"amd64"}}`),
 			Steps: []wire.Step{{Step: 1, Name: "install", State: "succeeded", Seconds: 48.1}, {Step: 2, Name: "browser tests", State: "failed", Seconds: 194.2, Signal: "KILL"},
@@ -130,11 +130,14 @@ type fake struct {
 	jobs    []wire.Job
 	secrets []string // values that were set
 	old     bool     // a server of an older version, without the queue
+	brief   bool     // submissions are answered without their specs, as a server does
+
+	seen chan struct{} // a value for each waiting line that was shown
 }
 
 func newFake(t *testing.T) *fake {
 	t.Helper()
-	f := &fake{jobs: fakeJobs()}
+	f := &fake{jobs: fakeJobs(), seen: make(chan struct{}, 16)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/jobs", f.listJobs)
 	mux.HandleFunc("GET /v1/jobs/{id}", f.withJob(func(w http.ResponseWriter, j *wire.Job) { answer(w, 200, j) }))
@@ -270,6 +273,9 @@ func (f *fake) submit(w http.ResponseWriter, r *http.Request) {
 	}
 	j := wire.Job{ID: "7f3k9qd2", Name: asked.Name, Namespace: "default", State: "pending", Submitted: fakeNow, Position: 48214, Spec: body}
 	f.jobs = append(f.jobs, j)
+	if f.brief {
+		j.Spec = nil
+	}
 	answer(w, 201, j)
 }
 
@@ -291,7 +297,7 @@ func (f *fake) logs(w http.ResponseWriter, r *http.Request) {
 		case r.Header.Get("Accept") == "text/plain":
 			_, _ = io.WriteString(w, strings.Join(outputOf[j.Name], ""))
 		default:
-			story(w, j, q.Get("follow") != "false")
+			story(w, j, q.Get("follow") != "false", func() { <-f.seen })
 		}
 	})(w, r)
 }

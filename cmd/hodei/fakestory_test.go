@@ -11,9 +11,13 @@ import (
 )
 
 // story streams the life of a job that was submitted: it runs for 12.4 s, writes
-// what its name says, and ends as its name says.
-func story(w http.ResponseWriter, j *wire.Job, follow bool) {
+// what its name says, and ends as its name says. One that is queued waits until
+// that was seen, until.
+func story(w http.ResponseWriter, j *wire.Job, follow bool, until func()) {
 	out := sse.NewWriter(w)
+	followed := *j
+	followed.Spec = nil // as lists, a follower is not told
+	j = &followed
 	event := func(name, id string, v any) {
 		b, err := json.Marshal(v)
 		if err != nil {
@@ -22,6 +26,13 @@ func story(w http.ResponseWriter, j *wire.Job, follow bool) {
 		out.Event(name, id, b)
 	}
 	end := *j
+	if follow && j.Name == "queued" {
+		wait := *j
+		wait.Reason, wait.Summary = "busy", "place 3 of 9"
+		event("state", "", wait)
+		_ = out.Flush()
+		until()
+	}
 	if follow && !j.Terminal() {
 		run := *j
 		run.State, run.Attempt, run.WorkerName, run.Started = "running", 1, "atlas", at(fakeNow)
@@ -58,7 +69,7 @@ func story(w http.ResponseWriter, j *wire.Job, follow bool) {
 	case "slow":
 		end.State, end.Summary = "timed_out", "it ran longer than 10s"
 	case "away":
-		end.State, end.Summary = "lost", "its worker was silent for 30s"
+		end.State, end.Summary = "lost", "worker eris silent for 30s"
 	case "elsewhere":
 		end.State, end.Summary = "cancelled", "cancelled: wrong branch"
 	}
@@ -80,10 +91,15 @@ var outputOf = map[string][]string{
 // eventsOf are the events of a job: those of the cluster, or what became of the
 // attempts of one that is tried again.
 func eventsOf(j *wire.Job) wire.Events {
-	if j.Name != "flaky" {
+	stream := "job-" + j.ID
+	switch j.Name {
+	case "flaky":
+	case "away":
+		return wire.Events{Items: []wire.Event{{Position: 48220, Time: fakeNow, Stream: stream, Type: "JobLost", Text: "attempt 1 lost with e4r5i6s7: worker lost, silent for 30s",
+			Data: json.RawMessage(`{"attempt":1,"worker_id":"e4r5i6s7","cause":"worker_lost","silent":"30s12ms","retried":false}`)}}}
+	default:
 		return fakeEvents()
 	}
-	stream := "job-" + j.ID
 	return wire.Events{Items: []wire.Event{
 		{Position: 48214, Time: fakeNow, Stream: stream, Type: "JobSubmitted", Text: "submitted to default as flaky, needs 100m CPU", Data: json.RawMessage(`{}`)},
 		{Position: 48217, Time: fakeNow, Stream: stream, Type: "JobFailed", Text: "failed with exit code 2 after 1.2s on m2c8v0xk: \x1b[2J; will be tried again",

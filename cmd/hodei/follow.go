@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/hodei-jobs/hodei/aggregates/resource"
 	"github.com/hodei-jobs/hodei/api/client"
 	"github.com/hodei-jobs/hodei/api/wire"
 	"github.com/hodei-jobs/hodei/cmd/hodei/term"
@@ -49,11 +48,14 @@ func (a *app) runJob(ctx context.Context, f *runFlags, spec map[string]any) erro
 	if f.detach {
 		return a.printSubmitted(job, raw)
 	}
+	if len(job.Spec) == 0 { // the answer to a submission is short
+		job.Spec = body
+	}
 	return a.followRun(ctx, cl, keys, f, job)
 }
 
 func (a *app) printSubmitted(job *wire.Job, raw json.RawMessage) error {
-	if a.output == "json" {
+	if a.programs() {
 		return a.emit(raw)
 	}
 	_, err := fmt.Fprintln(a.stdout, job.ID)
@@ -62,17 +64,17 @@ func (a *app) printSubmitted(job *wire.Job, raw json.RawMessage) error {
 
 // followRun follows a submitted job and exits as it did.
 func (a *app) followRun(ctx context.Context, cl *client.Client, keys *interrupts, f *runFlags, job *wire.Job) error {
-	ctx, leave := context.WithCancel(ctx)
+	following, leave := context.WithCancel(ctx)
 	defer leave()
-	v := &viewer{app: a, client: cl, screen: newScreen(a, true, f.raw), memory: memoryOf(job), word: f.word, relative: f.relative}
+	v := &viewer{app: a, client: cl, screen: newScreen(a, true, f.raw), memory: memoryOf(job), spec: job.Spec, word: f.word, relative: f.relative}
 	keys.screen, keys.client, keys.job, keys.leave = v.screen, cl, job.ID, leave
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		keys.run(ctx)
+		keys.run(following)
 	}()
 	var end *wire.Job
-	err := a.whileRead(ctx, func(ctx context.Context) (err error) {
+	err := a.whileRead(following, func(ctx context.Context) (err error) {
 		end, err = v.follow(ctx, job.ID)
 		return err
 	})
@@ -89,7 +91,7 @@ func (a *app) followRun(ctx context.Context, cl *client.Client, keys *interrupts
 	default:
 		return a.noResult(err)
 	}
-	v.conclude(end)
+	v.conclude(ctx, end)
 	if f.result != "" {
 		if err := keepResult(f.result, end); err != nil {
 			return err
@@ -170,6 +172,7 @@ type viewer struct {
 	client *client.Client
 	screen *screen
 	memory uint64 // bytes it asked for, 0 for none
+	spec   json.RawMessage
 	word   string // its command line, if that is one word that looks like several
 
 	relative string // the whole path of its program, if that was named from here
@@ -206,7 +209,7 @@ func (v *viewer) state(j *wire.Job) {
 		return
 	}
 	if !j.Cancelling && line != v.said {
-		v.screen.say(line)
+		v.screen.goes(line)
 		v.said = line
 	}
 }
@@ -253,8 +256,8 @@ func (v *viewer) back() {
 }
 
 // conclude writes how the job ended.
-func (v *viewer) conclude(j *wire.Job) {
-	v.screen.say(v.app.concluded(v.app.err, j, v.memory))
+func (v *viewer) conclude(ctx context.Context, j *wire.Job) {
+	v.screen.say(v.app.concluded(v.app.err, j, v.memory, v.app.lastHeard(ctx, v.client, j)))
 	if j.Reason == "cannot_start" && v.relative != "" {
 		v.screen.say("  help: a job begins in an empty folder; name it by its whole path: hodei run -- " + term.Escape(v.relative))
 	}
@@ -262,32 +265,25 @@ func (v *viewer) conclude(j *wire.Job) {
 		v.screen.say("  help: hodei run -- sh -c '" + term.Escape(strings.ReplaceAll(v.word, "'", `'\''`)) + "'")
 	}
 	if j.State == "lost" {
-		v.screen.say("  attempt " + fmt.Sprint(j.Attempt) + " is fenced: if it still runs there, its result will be refused")
+		v.screen.say("  " + fenced(j, v.spec))
 		v.screen.say("  help: hodei job events " + j.ID)
 	}
 }
 
-// memoryOf is the memory a job asked for, in bytes; 0 is none.
-func memoryOf(j *wire.Job) uint64 {
-	var spec struct {
-		Resources struct{ Memory resource.Bytes }
-	}
-	if len(j.Spec) == 0 || json.Unmarshal(j.Spec, &spec) != nil {
-		return 0
-	}
-	return uint64(spec.Resources.Memory)
-}
-
-// concluded is the line that says how a job ended.
-func (a *app) concluded(s term.Style, j *wire.Job, memory uint64) string {
+// concluded is the line that says how a job ended; heard is what lastHeard says.
+func (a *app) concluded(s term.Style, j *wire.Job, memory uint64, heard string) string {
 	line := s.Of(j.State, s.Glyph(j.State)+" "+j.ID+" "+j.State)
 	if d, ok := a.ranFor(j); ok {
 		line += map[bool]string{true: " in ", false: " after "}[j.State == "succeeded"] + took(d)
 	}
 	if how := ending(j); how != "" {
-		line += ": " + term.Escape(how)
+		line += ": " + term.Escape(how) + heard
 	}
-	if u := usedOf(j.Usage, memory); u != "" {
+	used := j.Usage
+	if used != nil && j.Reason == "out_of_memory" && strings.HasPrefix(j.Summary, j.Reason+": ") { // its peak was told
+		used = &wire.Usage{PeakCPU: used.PeakCPU}
+	}
+	if u := usedOf(used, memory); u != "" {
 		line += ", peak " + u
 	}
 	return line

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -29,6 +31,8 @@ func TestViewer(t *testing.T) {
 	}
 	passes := func(d time.Duration) func(*viewer) { return func(*viewer) { time.Sleep(d) } }
 	once := func(v *viewer) { v.screen.once = true }
+	none := func(v *viewer) { v.screen.still = true }
+	concludes := func(v *viewer) { v.conclude(context.Background(), job("succeeded", "", "")) }
 	closes := func(v *viewer) { v.screen.close() }
 
 	terminal := term.Style{Terminal: true, Redraws: true, Unicode: true, Width: 80}
@@ -119,6 +123,17 @@ try
 			v.state(j)
 		}, closes}, `
 ▶ 7f3k9qd2 a\x1b[2J on b\x0d
+`},
+		{"--progress none leaves only the end", term.Style{Unicode: true}, []func(*viewer){none, waits("9 of 9"), passes(time.Minute), runs, writes("ok\n"), concludes, closes}, `
+ok
+2| ✓ 7f3k9qd2 succeeded
+`},
+		{"--progress plain writes lines on a terminal", (&app{progress: progressPlain}).progressive(terminal), []func(*viewer){waits("2 of 9"), passes(time.Second), runs, closes}, `
+○ 7f3k9qd2 make: waiting, busy, place 2 of 9
+▶ 7f3k9qd2 make on atlas
+`},
+		{"--progress tty redraws what is no terminal", (&app{progress: progressTTY}).progressive(term.Style{Unicode: true}), []func(*viewer){waits("2 of 9"), passes(time.Second), waits("1 of 9" + strings.Repeat(" long", 20)), passes(time.Second), closes}, `
+2| ○ 7f3k9qd2 make: waiting, busy, place 2 of 9␍␛[K○ 7f3k9qd2 make: waiting, busy, place 1 of 9 long long long long long long lon…␍␛[K⋯
 `},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -42,14 +42,6 @@ func age(d time.Duration) string {
 // bytesOf writes a size: 412 MiB, 1.5 GiB.
 func bytesOf(n uint64) string { return resource.Bytes(n).Shown() }
 
-// partOf writes a size and what it is a part of: 8.0 of 8 GiB, 412 MiB of 2 GiB.
-func partOf(n, whole uint64) string {
-	if part, u := resource.Bytes(n), resource.Bytes(whole).Unit(); u == part.Unit() {
-		return part.In(u) + " of " + bytesOf(whole)
-	}
-	return bytesOf(n) + " of " + bytesOf(whole)
-}
-
 // usedOf writes what was measured of a job that asked for so much memory, or
 // for none in particular.
 func usedOf(u *wire.Usage, memory uint64) string {
@@ -62,12 +54,23 @@ func usedOf(u *wire.Usage, memory uint64) string {
 	case memory == 0:
 		parts = append(parts, bytesOf(*u.PeakMemory))
 	default:
-		parts = append(parts, partOf(*u.PeakMemory, memory))
+		parts = append(parts, resource.Bytes(*u.PeakMemory).Of(resource.Bytes(memory)))
 	}
 	if u.PeakCPU != nil {
 		parts = append(parts, cpus(*u.PeakCPU)+" CPU")
 	}
 	return strings.Join(parts, ", ")
+}
+
+// memoryOf is the memory a job asked for, in bytes; 0 is none.
+func memoryOf(j *wire.Job) uint64 {
+	var spec struct {
+		Resources struct{ Memory resource.Bytes }
+	}
+	if len(j.Spec) == 0 || json.Unmarshal(j.Spec, &spec) != nil {
+		return 0
+	}
+	return uint64(spec.Resources.Memory)
 }
 
 // cpus writes a number of CPUs with at most two decimals.
@@ -86,17 +89,14 @@ func (a *app) clock(t time.Time) string {
 	return t.Format("2006-01-02 15:04:05.000")
 }
 
-// emit writes a value as JSON, as the API gave it.
+// emit writes a value as the API gave it, or as one of this program, in the form
+// that was asked for.
 func (a *app) emit(v any) error {
-	raw, ok := v.(json.RawMessage)
-	if !ok {
-		b, err := json.Marshal(v)
-		if err != nil {
-			return err
-		}
-		raw = b
+	b, err := a.document(v)
+	if err != nil {
+		return err
 	}
-	_, err := fmt.Fprintf(a.stdout, "%s\n", strings.TrimRight(string(raw), "\n"))
+	_, err = a.stdout.Write(b)
 	return err
 }
 

@@ -63,7 +63,7 @@ func untilLeft(ctx context.Context, fn func(context.Context) error) error {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	err := fn(ctx)
-	if ctx.Err() != nil {
+	if errors.Is(ctx.Err(), context.Canceled) { // not by a timeout
 		return silent(exitInterrupted)
 	}
 	return err

@@ -26,22 +26,43 @@ const (
 	stopLocal    = 20 * time.Second // for the local agent to end in order
 )
 
-// adminToken makes sure that somebody can sign in: if the file holds no token
-// that this server accepts, a new one is made and kept there.
-func (p *parts) adminToken(ctx context.Context, path string) (made bool, err error) {
-	if hash, ok := commands.TokenHash(readLine(path)); ok {
-		if t, ok := p.runner.World().Access.ByHash(hash); ok && t.Valid(p.store.Now().UnixNano()) {
-			return false, nil
+// adminToken makes sure that the file holds a token with which somebody can sign
+// in: the one it has, else an admin's that lies in another file, else a new one.
+func (p *parts) adminToken(ctx context.Context, path string, others ...string) (made bool, err error) {
+	if _, ok := p.accepts(readLine(path)); ok {
+		return false, nil
+	}
+	for _, other := range others {
+		plain := readLine(other)
+		if admin, _ := p.accepts(plain); admin {
+			return false, keepToken(path, plain)
 		}
 	}
 	plain, _, err := p.commands.CreateToken(ctx, system("server"), token.Create{Name: "admin", Namespace: token.AllNamespaces, Role: token.Admin})
 	if err != nil {
 		return false, err
 	}
-	if err := keep(path, plain); err != nil {
-		return false, &exitError{code: exitRefused, err: fmt.Errorf("cannot keep the admin token in %s: %s", path, reason(err)), help: "name another folder: --data DIR"}
+	return true, keepToken(path, plain)
+}
+
+// accepts says whether this server accepts a token, and as its admin's.
+func (p *parts) accepts(plain string) (admin, ok bool) {
+	hash, ok := commands.TokenHash(plain)
+	if !ok {
+		return false, false
 	}
-	return true, nil
+	t, ok := p.runner.World().Access.ByHash(hash)
+	if !ok || !t.Valid(p.store.Now().UnixNano()) {
+		return false, false
+	}
+	return t.Role == token.Admin && t.Namespace == token.AllNamespaces, true
+}
+
+func keepToken(path, plain string) error {
+	if err := keep(path, plain); err != nil {
+		return &exitError{code: exitRefused, err: fmt.Errorf("cannot keep the admin token in %s: %s", path, reason(err)), help: "name another folder: --data DIR"}
+	}
+	return nil
 }
 
 // workersURL is where agents connect to.

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -39,7 +38,7 @@ type logView struct {
 
 func newLogView(a *app, cl *client.Client, id string, f *logsFlags) *logView {
 	v := &logView{viewer: a.waitingViewer(cl, f.raw), id: id, flags: f}
-	v.heads = a.out.Terminal && !f.raw && a.output != "json" && f.query.Stream == ""
+	v.heads = a.out.Terminal && !f.raw && !a.programs() && f.query.Stream == ""
 	v.printer = logtext.NewPrinter(v.screen, logtext.Style{Strip: f.query.Strip, Times: f.query.Timestamps}, 1)
 	return v
 }
@@ -71,7 +70,7 @@ func (v *logView) state(ctx context.Context, j *wire.Job) {
 	v.screen.settle()
 }
 
-// record is a piece as -o json shows it.
+// record is a piece as -o json and -o yaml show it.
 type record struct {
 	Attempt uint32 `json:"attempt"`
 	Offset  uint64 `json:"offset"`
@@ -80,12 +79,12 @@ type record struct {
 
 func (v *logView) piece(ctx context.Context, p *wire.LogPiece) error {
 	v.back()
-	if v.app.output == "json" {
-		b, err := json.Marshal(record{p.Attempt, p.Offset, p})
+	if v.app.programs() {
+		b, err := v.app.document(record{p.Attempt, p.Offset, p})
 		if err != nil {
 			return err
 		}
-		return v.screen.output(false, append(b, '\n'))
+		return v.screen.output(false, b)
 	}
 	data := p.Bytes()
 	for v.heads && len(data) > 0 {

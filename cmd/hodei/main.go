@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"syscall"
 	"time"
 
@@ -42,9 +43,19 @@ type app struct {
 	color     string
 	utc       bool
 	quiet     bool
+	timeout   time.Duration // 0 is none
 
-	command *cobra.Command // that runs
-	access  access         // found by client
+	// Flags of some commands, see flags.go and ask.go.
+	progress      string
+	chosen        []string // columns
+	allNamespaces bool
+	yes, noInput  bool
+
+	command *cobra.Command  // that runs
+	access  access          // found by client
+	emitted bool            // a value was written
+	limited context.Context // of the command, if it has a timeout
+	release func()          // ends limited
 
 	// Tests set these; else they are what the operating system says.
 	now      func() time.Time
@@ -64,9 +75,13 @@ func (a *app) run(ctx context.Context, args []string) (code int) {
 	a.begin() // so that an error in the flags is told in style
 	root := a.root()
 	root.SetArgs(args)
-	if err := root.ExecuteContext(ctx); err != nil {
-		if a.command == nil && wantsJSON(args) { // it failed before all flags were read
-			a.output = "json"
+	err := root.ExecuteContext(ctx)
+	if a.release != nil {
+		defer a.release()
+	}
+	if err != nil {
+		if a.command == nil { // it failed before all flags were read
+			a.output = first(wantedForm(args), a.output)
 		}
 		return a.report(err)
 	}
@@ -104,10 +119,11 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.server, "server", "", "`URL` of the server (HODEI_API_URL; default: the hodei dev started last, else "+defaultURL+")")
 	f.StringVar(&a.tokenFile, "token-file", "", "`FILE` with the API token (HODEI_TOKEN_FILE; HODEI_API_TOKEN holds a token itself)")
 	f.StringVarP(&a.namespace, "namespace", "n", "", "`NAME` of the namespace (HODEI_NAMESPACE; default: what the token allows)")
-	f.StringVarP(&a.output, "output", "o", "table", "`FORM` of answers and errors: table or json")
+	f.StringVarP(&a.output, "output", "o", "table", "`FORM` of answers and errors: table, json or yaml")
 	f.StringVar(&a.color, "color", "auto", "`WHEN` there are colours: auto, always or never (NO_COLOR is obeyed)")
 	f.BoolVar(&a.utc, "utc", false, "show times in UTC")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "only the answer: no hints, no progress")
+	f.DurationVar(&a.timeout, "timeout", 0, "give up after `TIME`, such as 30s (run has its own, of the job)")
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(ignoring(a.cmdDev(), noServer+" output utc"), a.cmdRun(), a.cmdLogs(), a.cmdJob(), a.cmdQueue(), ignoring(a.cmdWorker(), noNamespace),
 		a.cmdSecret(), ignoring(a.cmdEvents(), noNamespace), ignoring(a.cmdServer(), noServer+" output utc"), ignoring(a.cmdBench(), noServer+" utc"), ignoring(a.cmdCompletion(), noServer+" output utc"), ignoring(a.cmdVersion(), noServer+" utc"))
@@ -117,7 +133,7 @@ func (a *app) root() *cobra.Command {
 }
 
 // begin finds out how the two outputs are spoken to.
-func (a *app) begin() { a.out, a.err = a.style(a.stdout), a.style(a.stderr) }
+func (a *app) begin() { a.out, a.err = a.style(a.stdout), a.progressive(a.style(a.stderr)) }
 
 // maxPage is how many items the server puts on a page at most.
 const maxPage = 1000
@@ -129,38 +145,45 @@ func (a *app) checkFlags(c *cobra.Command) error {
 	default:
 		return usage("--color is %q; it may be auto, always or never", a.color)
 	}
-	if a.output != "table" && a.output != "json" {
-		err := usage("--output is %q; it may be table or json", a.output)
+	if !slices.Contains(forms, a.output) {
+		err := usage("--output is %q; it may be table, json or yaml", a.output)
 		a.output = "table"
 		return err
 	}
 	if limit, err := c.Flags().GetInt("limit"); err == nil && (limit < 1 || limit > maxPage) {
 		return usage("--limit is %d; it may be 1 to %d", limit, maxPage)
 	}
-	if err := refuseIgnored(c); err != nil {
-		return err
+	for _, check := range []func(*cobra.Command) error{refuseIgnored, refuseNoText, a.checkProgress, a.checkNamespaces, a.within} {
+		if err := check(c); err != nil {
+			return err
+		}
 	}
-	return refuseNoText(c)
+	return nil
 }
 
 var (
-	jsonShort = regexp.MustCompile(`^-[a-zA-Z]*o=?json$`)
-	shortOut  = regexp.MustCompile(`^-[a-zA-Z]*o$`)
+	longOut  = regexp.MustCompile(`^--output=(json|yaml)$`)
+	formOut  = regexp.MustCompile(`^-[a-zA-Z]*o=?(json|yaml)$`)
+	shortOut = regexp.MustCompile(`^(--output|-[a-zA-Z]*o)$`)
 )
 
-// wantsJSON says whether the arguments ask for JSON, before they are understood.
-func wantsJSON(args []string) bool {
+// wantedForm returns the form for programs that the arguments ask for, before they
+// are understood, or "".
+func wantedForm(args []string) string {
 	for i, text := range args {
-		switch {
-		case text == "--":
-			return false
-		case text == "--output=json", jsonShort.MatchString(text):
-			return true
-		case text == "json" && i > 0 && (args[i-1] == "--output" || shortOut.MatchString(args[i-1])):
-			return true
+		if text == "--" {
+			return ""
+		}
+		for _, pattern := range []*regexp.Regexp{longOut, formOut} {
+			if m := pattern.FindStringSubmatch(text); m != nil {
+				return m[1]
+			}
+		}
+		if (text == "json" || text == "yaml") && i > 0 && shortOut.MatchString(args[i-1]) {
+			return text
 		}
 	}
-	return false
+	return ""
 }
 
 func (a *app) style(w io.Writer) term.Style {
@@ -174,9 +197,9 @@ func (a *app) style(w io.Writer) term.Style {
 }
 
 // note writes a line for people, which is not part of the answer. With -o json
-// programs read, and errors alone are told.
+// and -o yaml programs read, and errors alone are told.
 func (a *app) note(format string, args ...any) {
-	if a.output != "json" {
+	if !a.programs() {
 		a.tell(format, args...)
 	}
 }

@@ -1,15 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
-	"io"
 
 	"github.com/hodei-jobs/hodei/api/wire"
 )
 
-// problem is an error as -o json tells it, on standard error and on one line: the
-// fields of the server's, in their order. One of this program has no status.
+// problem is an error as -o json and -o yaml tell it, on standard error, as JSON on
+// one line: the fields of the server's, in their order. One of this program has no status.
 type problem struct {
 	Type   string        `json:"type"`
 	Title  string        `json:"title"`
@@ -18,13 +16,6 @@ type problem struct {
 	Kind   string        `json:"kind,omitempty"`
 	Help   string        `json:"help,omitempty"`
 	Errors []wire.Detail `json:"errors,omitempty"`
-}
-
-// write writes the problem as it is, without HTML in mind.
-func (p *problem) write(w io.Writer) {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(p) // there is nobody else to tell
 }
 
 // problemOf returns what the server said, completed by what is known here, or an

@@ -26,7 +26,7 @@ var words = map[string]func() []string{"state": states, "type": event.Types}
 
 // inFlags tells of a fault in a query in the words of the flag that set it.
 func (a *app) inFlags(e *exitError, p *wire.Problem) {
-	if a.command == nil || a.output == "json" || len(p.Errors) != 1 {
+	if a.command == nil || a.programs() || len(p.Errors) != 1 {
 		return
 	}
 	name, ok := strings.CutPrefix(p.Errors[0].Location, "query.")

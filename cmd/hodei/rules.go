@@ -16,8 +16,8 @@ import (
 const ignores = "ignores"
 
 const (
-	noServer    = "server token-file namespace" // a command that asks no server
-	noNamespace = "namespace"                   // one whose things are in no namespace
+	noServer    = "server token-file namespace timeout" // a command that asks no server
+	noNamespace = "namespace"                           // one whose things are in no namespace
 )
 
 // ignoring marks what a command, and those below it, have no use for.

@@ -18,6 +18,7 @@ func (f *runFlags) rules(c *cobra.Command, spec map[string]any) error {
 	err := refuse(c,
 		rule{"result", f.detach, "with --detach the job is not waited for; hodei job wait JOB -o json gives its result"},
 		rule{"raw", f.detach, "with --detach there is no output to show"},
+		rule{"progress", f.detach, "with --detach nothing is waited for"},
 		rule{"shell", spec["argv"] != nil, "what stands behind -- is run without a shell; hodei run -- sh -c 'CMD' has one"},
 		rule{"retry-on", never, "without --retries it is not tried again"},
 		rule{"backoff", never, "without --retries it is not tried again"},

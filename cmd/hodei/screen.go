@@ -30,6 +30,7 @@ type screen struct {
 	shared      bool // output and words are on one terminal
 	raw         bool // all bytes reach a terminal
 	once        bool // where it can't be replaced, a waiting line is written once for all
+	still       bool // nothing is told of what goes on
 
 	mu       sync.Mutex
 	middle   bool        // the output stands in the middle of a line
@@ -42,8 +43,9 @@ type screen struct {
 
 // newScreen returns the screen of a. Words are left out if there are to be none.
 func newScreen(a *app, words, raw bool) *screen {
-	s := &screen{out: a.jobOutput(a.stdout, a.out, raw), errOut: a.jobOutput(a.stderr, a.err, raw), style: a.err, shared: a.out.Terminal && a.err.Terminal, raw: raw && a.out.Terminal}
-	if words && !a.quiet && a.output != "json" {
+	s := &screen{out: a.jobOutput(a.stdout, a.out, raw), errOut: a.jobOutput(a.stderr, a.err, raw), style: a.err, shared: a.out.Terminal && a.err.Terminal, raw: raw && a.out.Terminal,
+		still: a.progress == progressNone}
+	if words && !a.quiet && !a.programs() {
 		s.words = a.stderr
 	}
 	return s
@@ -81,6 +83,13 @@ func (s *screen) output(stderr bool, b []byte) error {
 // Write writes output of a job without a terminal of its own.
 func (s *screen) Write(b []byte) (int, error) { return len(b), s.output(false, b) }
 
+// goes writes a line of what goes on, which stays.
+func (s *screen) goes(line string) {
+	if !s.still {
+		s.say(line)
+	}
+}
+
 // say writes a line that stays.
 func (s *screen) say(line string) {
 	s.mu.Lock()
@@ -97,7 +106,7 @@ func (s *screen) say(line string) {
 func (s *screen) wait(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.words == nil {
+	if s.words == nil || s.still {
 		return
 	}
 	s.next = line

@@ -47,8 +47,11 @@ func (a *app) showJob(j *wire.Job, events []wire.Event, earlier []string) error 
 	for i := range j.Steps {
 		width = max(width, term.Width(term.Escape(j.Steps[i].Name)))
 	}
-	for i := range j.Steps {
-		a.showStep(&b, &j.Steps[i], width)
+	for _, step := range j.Steps {
+		if j.Terminal() && step.State == "running" { // nobody said how it ended
+			step.State = j.State
+		}
+		a.showStep(&b, &step, width)
 	}
 	_, err := fmt.Fprint(a.stdout, b.String())
 	return err

@@ -23,6 +23,7 @@ type transcript struct {
 	lines    []string
 	open     [2]string // a line without its end, by stream
 	terminal bool
+	waits    chan<- struct{} // told when a line is shown of what is waited for
 }
 
 type stream struct {
@@ -34,6 +35,9 @@ func (s stream) Write(b []byte) (int, error) {
 	at := s.number - 1
 	if s.terminal {
 		at = 0
+	}
+	if s.waits != nil && strings.Contains(string(b), ": waiting, ") {
+		s.waits <- struct{}{}
 	}
 	text := s.open[at] + string(b)
 	for {
@@ -104,6 +108,8 @@ func (s *script) set(t *testing.T, line string) {
 		s.style.Colours = true
 	case "old":
 		s.fake.old = true
+	case "brief":
+		s.fake.brief = words[1] == "on"
 	case "stdin": // what is typed, as C writes it
 		text, err := strconv.Unquote(`"` + strings.Join(words[1:], " ") + `"`)
 		if err != nil {
@@ -138,7 +144,7 @@ func setInput(t *testing.T, text string) {
 
 func (s *script) run(t *testing.T, command string) string {
 	t.Helper()
-	tr := &transcript{terminal: s.style.Terminal}
+	tr := &transcript{terminal: s.style.Terminal, waits: s.fake.seen}
 	a := &app{stdout: stream{tr, 1}, stderr: stream{tr, 2}, now: func() time.Time { return fakeNow }, detected: func(io.Writer) term.Style { return s.style }}
 	code := a.run(t.Context(), strings.Fields(command)[1:])
 	said := strings.ReplaceAll(strings.ReplaceAll(tr.String(), s.fake.URL, "http://127.0.0.1:8080"), s.dir, "/home/you/.config")

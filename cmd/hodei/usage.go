@@ -126,6 +126,11 @@ func someArgs(what string) cobra.PositionalArgs {
 	}
 }
 
+// ofOthers are flags that many commands have, for those that have no use for them:
+// names and letters.
+var ofOthers = map[string]string{"all-namespaces": "all-namespaces", "A": "all-namespaces", "columns": "columns", "progress": "progress",
+	"yes": "yes", "y": "yes", "no-input": "no-input"}
+
 // flagError tells of a flag that can't be read in the words of this program.
 func flagError(c *cobra.Command, err error) error {
 	e := &exitError{code: exitUsage, err: err, help: "all flags: " + c.CommandPath() + " --help"}
@@ -133,6 +138,8 @@ func flagError(c *cobra.Command, err error) error {
 	var without *pflag.ValueRequiredError
 	var wrong *pflag.InvalidValueError
 	switch {
+	case errors.As(err, &unknown) && ofOthers[unknown.GetSpecifiedName()] != "":
+		e.err = fmt.Errorf("%s has no use for --%s", c.CommandPath(), ofOthers[unknown.GetSpecifiedName()])
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
 		e.err = fmt.Errorf("unknown flag -%s", unknown.GetSpecifiedName())
 	case errors.As(err, &unknown):
@@ -159,6 +166,8 @@ func kindOf(f *pflag.Flag) string {
 		return "a whole number, not negative"
 	case "float64":
 		return "a number"
+	case "duration":
+		return "a time such as 30s or 5m"
 	case "bool":
 		return "true or false"
 	}

@@ -103,7 +103,8 @@ const clientIntro = `
 ## Settings of the command line
 
 ` + "`config.yaml`" + ` in ` + "`~/.config/hodei`, or in `HODEI_CONFIG_DIR`" + `, says which server is asked, and as whom. A flag wins over a
-variable, a variable over the file, the file over what ` + "`hodei dev`" + ` left there.
+variable, a variable over the file, the file over what ` + "`hodei dev`" + ` left there: the token of the one started
+last in ` + "`token`" + `, and where those that run listen in ` + "`server`" + `.
 
 | in the file | variable | flag | meaning |
 |---|---|---|---|

@@ -5,6 +5,7 @@ package table
 
 import (
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/hodei-jobs/hodei/cmd/hodei/term"
@@ -13,10 +14,11 @@ import (
 // Column describes a column.
 type Column struct {
 	Name  string
-	Right bool // numbers
-	Rank  int  // 0 is never dropped; of the others the highest goes first
-	Cut   bool // may be cut with …
-	Least int  // width to which it may be cut, in columns; 0 is leastCut
+	Key   string // by which it is chosen; "" is its name in lower case
+	Right bool   // numbers
+	Rank  int    // 0 is never dropped; of the others the highest goes first
+	Cut   bool   // may be cut with …
+	Least int    // width to which it may be cut, in columns; 0 is leastCut
 }
 
 // Cell is a cell: what is written, and in which colour.
@@ -29,11 +31,50 @@ type Cell struct {
 // Table gathers rows.
 type Table struct {
 	Columns []Column
+	chosen  []int // of the cells of a row, those that are shown; nil is all
 	rows    [][]Cell
 }
 
-// Row adds a row; foreign text is made harmless.
+// New returns a table of those columns whose names are chosen, in that order, or of
+// all if none is. What was chosen is not dropped. A name that is none is left out.
+func New(columns []Column, chosen []string) *Table {
+	if len(chosen) == 0 {
+		return &Table{Columns: columns}
+	}
+	t := &Table{chosen: []int{}}
+	names := Names(columns)
+	for _, name := range chosen {
+		if i := slices.Index(names, strings.ToLower(name)); i >= 0 {
+			c := columns[i]
+			c.Rank = 0
+			t.Columns, t.chosen = append(t.Columns, c), append(t.chosen, i)
+		}
+	}
+	return t
+}
+
+// Names returns the names by which columns are chosen.
+func Names(columns []Column) (names []string) {
+	for _, c := range columns {
+		name := c.Key
+		if name == "" {
+			name = strings.ToLower(c.Name)
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+// Row adds a row, a cell for each column there is, chosen or not; foreign text is
+// made harmless.
 func (t *Table) Row(cells ...Cell) {
+	if t.chosen != nil {
+		all := cells
+		cells = make([]Cell, 0, len(t.chosen))
+		for _, i := range t.chosen {
+			cells = append(cells, all[i])
+		}
+	}
 	for i := range cells {
 		cells[i].Text = term.Escape(cells[i].Text)
 		if cells[i].Text == "" && cells[i].State == "" {
