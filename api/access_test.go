@@ -28,6 +28,9 @@ var listed = map[string]access{
 	"GET /livez":  {},
 	"GET /readyz": {},
 
+	"GET /metrics":               {role: token.Viewer, all: true},
+	"GET /debug/pprof/{profile}": {role: token.Admin, all: true},
+
 	"POST /v1/jobs":                {role: token.Submitter},
 	"POST /v1/jobs:batch":          {role: token.Submitter},
 	"GET /v1/jobs":                 {role: token.Viewer},
@@ -137,7 +140,7 @@ func TestEveryRouteAsksForItsRole(t *testing.T) {
 		if strings.Contains(path, "workers") {
 			name = w
 		}
-		path = strings.NewReplacer("{id}", name, "{name}", "db").Replace(path)
+		path = strings.NewReplacer("{id}", name, "{name}", "db", "{profile}", "heap").Replace(path)
 		for _, c := range callers {
 			before, _ := s.store.Wait()
 			status, kind, body := s.request(method, path, c.plain, bodies[route])

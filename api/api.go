@@ -17,6 +17,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
 
+	"github.com/hodei-jobs/hodei/api/metrics"
 	"github.com/hodei-jobs/hodei/api/sse"
 	"github.com/hodei-jobs/hodei/api/watch"
 	"github.com/hodei-jobs/hodei/api/wire"
@@ -41,7 +42,7 @@ const (
 	bodyTimeout = 30 * time.Second // to send a body
 )
 
-// Config is what the API is made of. All fields but Warnings, Refuses and the limits
+// Config is what the API is made of. All fields but Metrics, Warnings, Refuses and the limits
 // are required.
 type Config struct {
 	Commands  *commands.Service
@@ -58,6 +59,8 @@ type Config struct {
 	// MaxStreams and MaxTokenStreams are how many event streams may be open at once,
 	// and how many of one token; 0 is the default.
 	MaxStreams, MaxTokenStreams int
+	// Metrics count requests and are served, unless they are nil.
+	Metrics *metrics.Metrics
 	// Warnings returns what an operator should look at, for /readyz.
 	Warnings func() []string
 	// Refuses returns why appends are refused at present, nil if they are taken.
@@ -90,7 +93,7 @@ func (s *server) routes() (http.Handler, *huma.OpenAPI) {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.routeError
-	e.Use(s.recover, guard)
+	e.Use(s.counted, s.recover, guard)
 	api := huma.NewAPI(config(s.Version), newAdapter(e))
 	api.UseMiddleware(s.authenticate)
 	s.health(api)
@@ -102,6 +105,7 @@ func (s *server) routes() (http.Handler, *huma.OpenAPI) {
 	s.secrets(api)
 	s.workerTokens(api)
 	s.events(api)
+	s.observability(api)
 	s.documentation(e, api)
 	return e, api.OpenAPI()
 }
