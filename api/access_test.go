@@ -47,6 +47,10 @@ var listed = map[string]access{
 	"PUT /v1/secrets/{name}":       {role: token.Operator},
 	"DELETE /v1/secrets/{name}":    {role: token.Operator},
 	"POST /v1/workers:token":       {role: token.Admin, all: true},
+	"GET /v1/whoami":               {role: token.Viewer},
+	"POST /v1/session":             {role: token.Viewer},
+	"DELETE /v1/session":           {role: token.Viewer},
+	"POST /v1/session/links":       {role: token.Viewer},
 }
 
 // bodies are what is sent to the routes that take one.

@@ -42,7 +42,7 @@ const (
 	bodyTimeout = 30 * time.Second // to send a body
 )
 
-// Config is what the API is made of. All fields but Metrics, Warnings, Refuses and the limits
+// Config is what the API is made of. All fields but Links, Metrics, Warnings, Refuses and the limits
 // are required.
 type Config struct {
 	Commands  *commands.Service
@@ -59,6 +59,8 @@ type Config struct {
 	// MaxStreams and MaxTokenStreams are how many event streams may be open at once,
 	// and how many of one token; 0 is the default.
 	MaxStreams, MaxTokenStreams int
+	// Links sign browsers in; nil are links of its own.
+	Links *Links
 	// Metrics count requests and are served, unless they are nil.
 	Metrics *metrics.Metrics
 	// Warnings returns what an operator should look at, for /readyz.
@@ -79,6 +81,9 @@ type server struct {
 
 func newServer(c Config, stop <-chan struct{}) *server {
 	c.MaxStreams, c.MaxTokenStreams = cmp.Or(c.MaxStreams, MaxStreams), cmp.Or(c.MaxTokenStreams, MaxTokenStreams)
+	if c.Links == nil {
+		c.Links = NewLinks(c.Clock)
+	}
 	return &server{Config: c, streams: streams{most: c.MaxStreams, mostEach: c.MaxTokenStreams}, done: stop,
 		laggards: make(chan struct{}, maxLaggards), writeLimit: sse.WriteLimit}
 }
@@ -106,6 +111,7 @@ func (s *server) routes() (http.Handler, *huma.OpenAPI) {
 	s.workerTokens(api)
 	s.events(api)
 	s.observability(api)
+	s.sessions(e, api)
 	s.documentation(e, api)
 	return e, api.OpenAPI()
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
+
+	"github.com/hodei-jobs/hodei/commands"
 )
 
 func (a *app) cmdDev() *cobra.Command {
@@ -64,6 +66,12 @@ func (a *app) dev(ctx context.Context, cfg *serverConfig) error {
 		l := newLocal(p, a)
 		a.note("hodei %s   data %s%s   token %s%s", version, short(cfg.Data), mark(p.fresh, " (new)"), short(tokenFile), mark(made, " (new, 0600)"))
 		a.note("  worker     %s, %s/%s, %d CPU%s", localName, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), memoryHere())
+		hash, _ := commands.TokenHash(readLine(tokenFile))
+		sign, _, err := p.links.Mint(hash)
+		if err != nil {
+			return nil, err
+		}
+		a.note("  dashboard  http://%s%s  signs you in, once, within 10 min", p.http.Addr(), sign)
 		a.note("  API        http://%s/docs", p.http.Addr())
 		if p.fresh {
 			a.note("  try        hodei run -- echo hello    in another terminal; what runs: hodei job list")
