@@ -110,6 +110,7 @@ func (s *server) routes() (http.Handler, *huma.OpenAPI) {
 	s.secrets(api)
 	s.workerTokens(api)
 	s.events(api)
+	s.changes(api)
 	s.observability(api)
 	s.sessions(e, api)
 	s.documentation(e, api)

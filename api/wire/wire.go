@@ -188,6 +188,11 @@ type Whoami struct {
 	Version   string     `json:"version" doc:"Of the server"`
 }
 
+// Reset says that what is shown must be read anew.
+type Reset struct {
+	Position uint64 `json:"position" doc:"Of the newest event that what is read from now on includes"`
+}
+
 // Link signs one browser in, once.
 type Link struct {
 	Path    string    `json:"path" doc:"Of this server; a secret"`
