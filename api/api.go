@@ -17,6 +17,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
 
+	"github.com/hodei-jobs/hodei/api/metrics"
 	"github.com/hodei-jobs/hodei/api/sse"
 	"github.com/hodei-jobs/hodei/api/watch"
 	"github.com/hodei-jobs/hodei/api/wire"
@@ -41,7 +42,7 @@ const (
 	bodyTimeout = 30 * time.Second // to send a body
 )
 
-// Config is what the API is made of. All fields but Warnings, Refuses and the limits
+// Config is what the API is made of. All fields but Links, Metrics, Warnings, Refuses and the limits
 // are required.
 type Config struct {
 	Commands  *commands.Service
@@ -58,6 +59,10 @@ type Config struct {
 	// MaxStreams and MaxTokenStreams are how many event streams may be open at once,
 	// and how many of one token; 0 is the default.
 	MaxStreams, MaxTokenStreams int
+	// Links sign browsers in; nil are links of its own.
+	Links *Links
+	// Metrics count requests and are served, unless they are nil.
+	Metrics *metrics.Metrics
 	// Warnings returns what an operator should look at, for /readyz.
 	Warnings func() []string
 	// Refuses returns why appends are refused at present, nil if they are taken.
@@ -76,6 +81,9 @@ type server struct {
 
 func newServer(c Config, stop <-chan struct{}) *server {
 	c.MaxStreams, c.MaxTokenStreams = cmp.Or(c.MaxStreams, MaxStreams), cmp.Or(c.MaxTokenStreams, MaxTokenStreams)
+	if c.Links == nil {
+		c.Links = NewLinks(c.Clock)
+	}
 	return &server{Config: c, streams: streams{most: c.MaxStreams, mostEach: c.MaxTokenStreams}, done: stop,
 		laggards: make(chan struct{}, maxLaggards), writeLimit: sse.WriteLimit}
 }
@@ -90,7 +98,7 @@ func (s *server) routes() (http.Handler, *huma.OpenAPI) {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.routeError
-	e.Use(s.recover, guard)
+	e.Use(s.counted, s.recover, guard)
 	api := huma.NewAPI(config(s.Version), newAdapter(e))
 	api.UseMiddleware(s.authenticate)
 	s.health(api)
@@ -102,6 +110,9 @@ func (s *server) routes() (http.Handler, *huma.OpenAPI) {
 	s.secrets(api)
 	s.workerTokens(api)
 	s.events(api)
+	s.changes(api)
+	s.observability(api)
+	s.sessions(e, api)
 	s.documentation(e, api)
 	return e, api.OpenAPI()
 }

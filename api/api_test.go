@@ -23,6 +23,7 @@ import (
 	"github.com/hodei-jobs/hodei/aggregates/token"
 	"github.com/hodei-jobs/hodei/aggregates/worker"
 	"github.com/hodei-jobs/hodei/api/client"
+	"github.com/hodei-jobs/hodei/api/metrics"
 	"github.com/hodei-jobs/hodei/api/sse"
 	"github.com/hodei-jobs/hodei/api/watch"
 	"github.com/hodei-jobs/hodei/api/wire"
@@ -108,7 +109,10 @@ func newSite(t testing.TB) *site {
 	<-s.runner.Ready()
 	<-store.Ready()
 	go func() { watching <- hub.Run(ctx) }()
-	parts := Config{Commands: s.commands, Runner: s.runner, Store: store, Logs: s.logs, Telemetry: telemetry.New(),
+	counted := metrics.New(metrics.Config{Store: store, Wait: s.runner.Wait, Lag: s.runner.Lag, Journals: s.logs.Size, Version: "test", Commit: "test"})
+	counting := make(chan error, 1)
+	go func() { counting <- counted.Run(ctx) }()
+	parts := Config{Metrics: counted, Commands: s.commands, Runner: s.runner, Store: store, Logs: s.logs, Telemetry: telemetry.New(),
 		Clock: store.Now, Logger: slog.New(s.failures), Watch: hub, Version: "test",
 		WorkerToken: func(_ context.Context, labels map[string]string, expires time.Time) (*wire.WorkerToken, error) {
 			return &wire.WorkerToken{Token: "for " + labels["disk"], Server: "grpcs://here", Expires: expires}, nil
@@ -123,6 +127,7 @@ func newSite(t testing.TB) *site {
 		cancel()
 		<-running
 		<-watching
+		<-counting
 		if err := errors.Join(s.logs.Close(), store.Close(), keys.Close()); err != nil {
 			t.Error(err)
 		}

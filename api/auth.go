@@ -29,6 +29,10 @@ type principal struct {
 	request   [16]byte
 	trace     []byte            // its traceparent, or none
 	hash      [sha256.Size]byte // of its token
+
+	host    string // that it asked, as a browser keeps cookies by it
+	secure  bool   // over TLS
+	session bool   // it has a cookie instead of a token
 }
 
 // sees says whether what belongs to the namespace may be shown.
@@ -103,7 +107,7 @@ func open(op huma.Operation) huma.Operation {
 
 // authenticate lets a request through whose token has the operation's role.
 func (s *server) authenticate(ctx huma.Context, next func(huma.Context)) {
-	p := new(principal)
+	p := &principal{host: ctx.Host(), secure: ctx.TLS() != nil}
 	_, _ = rand.Read(p.request[:]) // never fails
 	p.trace = commands.ParseTraceparent(ctx.Header("traceparent"))
 	ctx.SetHeader("X-Request-Id", uuid.UUID(p.request).String())
@@ -137,7 +141,7 @@ func (s *server) admit(ctx huma.Context, p *principal) *wire.Problem {
 	if why := s.rebuilding(); why != "" {
 		return wire.NewProblem(http.StatusServiceUnavailable, "unavailable", why)
 	}
-	if bad := s.identify(ctx.Header("Authorization"), p); bad != nil {
+	if bad := s.recognise(ctx, p); bad != nil {
 		return bad
 	}
 	if !p.role.Allows(role) {
@@ -159,6 +163,26 @@ func repeated(ctx huma.Context) *wire.Problem {
 		}
 	}
 	return nil
+}
+
+// recognise finds out who asks by the token that was sent, or else by a browser's
+// session. Other sites can make a browser send what its cookie goes with, but not
+// a header of ours.
+func (s *server) recognise(ctx huma.Context, p *principal) *wire.Problem {
+	header := ctx.Header("Authorization")
+	if header == "" {
+		if cookie, err := huma.ReadCookie(ctx, cookieName(p.host)); err == nil {
+			p.session = true
+			if m := ctx.Method(); m != http.MethodGet && m != http.MethodHead && ctx.Header(sessionHeader) == "" {
+				const where = "header." + sessionHeader
+				bad := forbidden(where, "a browser's session changes nothing without this header")
+				bad.Help = "send " + sessionHeader + ": 1, or a token: Authorization: Bearer hodei_…"
+				return bad
+			}
+			header = "Bearer " + cookie.Value
+		}
+	}
+	return s.identify(header, p)
 }
 
 // identify takes the token from its header and finds whose it is.

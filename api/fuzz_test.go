@@ -48,7 +48,7 @@ func FuzzRequests(f *testing.F) {
 		ctx, leave := context.WithCancel(t.Context())
 		defer leave()
 		r := httptest.NewRequestWithContext(ctx, method, "/", strings.NewReader(string(body)))
-		r.URL = &url.URL{Path: strings.NewReplacer("{id}", id, "{name}", id).Replace(path), RawQuery: query}
+		r.URL = &url.URL{Path: strings.NewReplacer("{id}", id, "{name}", id, "{profile}", id).Replace(path), RawQuery: query}
 		r.Header = http.Header{"Authorization": {"Bearer " + plain}, "Content-Type": {contentType}, "Accept": {accept}, "Last-Event-Id": {lastID}}
 		w := impatient{httptest.NewRecorder(), leave}
 		s.handler.ServeHTTP(w, r)

@@ -38,10 +38,15 @@ func (s *server) getQueue(ctx context.Context, in *queueInput) (*queueOutput, er
 	if err != nil {
 		return nil, err
 	}
-	p, w := who(ctx), s.Runner.World()
-	if err := p.in(w, in.Namespace); err != nil {
+	w := s.Runner.World()
+	if err := who(ctx).in(w, in.Namespace); err != nil {
 		return nil, err
 	}
+	return s.queueAt(w, who(ctx), in, after), nil
+}
+
+// queueAt is the queue as w has it and p may see it, from the class after one.
+func (s *server) queueAt(w *projections.World, p *principal, in *queueInput, after uint64) *queueOutput {
 	out := &queueOutput{Body: wire.Queue{Items: []wire.Class{}}}
 	var shown []queue.Class
 	for c := range w.Queue.Classes() {
@@ -62,7 +67,7 @@ func (s *server) getQueue(ctx context.Context, in *queueInput) (*queueOutput, er
 	for _, c := range shown {
 		out.Body.Items = append(out.Body.Items, s.classView(w, c, delayed[c.Origin]))
 	}
-	return out, nil
+	return out
 }
 
 // delayedOf returns, of each class whose every job waits for the delay of a

@@ -107,6 +107,10 @@ func (s *server) stream(ctx context.Context, run func(context.Context, *sse.Writ
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		defer s.streams.leave(actor)
+		if s.Metrics != nil {
+			s.Metrics.Stream(1)
+			defer s.Metrics.Stream(-1)
+		}
 		out := sse.NewLimitedWriter(humaecho.Unwrap(hc).Response(), s.writeLimit)
 		if hc.Method() == http.MethodHead {
 			return

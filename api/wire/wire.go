@@ -178,6 +178,27 @@ type WorkerToken struct {
 	Expires time.Time `json:"expires_at"`
 }
 
+// Whoami is whose a token is.
+type Whoami struct {
+	ID        string     `json:"id" doc:"Of the token"`
+	Name      string     `json:"name"`
+	Namespace string     `json:"namespace" doc:"The one it is for; * is all"`
+	Role      string     `json:"role" enum:"viewer,submitter,operator,admin"`
+	Expires   *time.Time `json:"expires_at,omitempty"`
+	Version   string     `json:"version" doc:"Of the server"`
+}
+
+// Reset says that what is shown must be read anew.
+type Reset struct {
+	Position uint64 `json:"position" doc:"Of the newest event that what is read from now on includes"`
+}
+
+// Link signs one browser in, once.
+type Link struct {
+	Path    string    `json:"path" doc:"Of this server; a secret"`
+	Expires time.Time `json:"expires_at"`
+}
+
 // Amount is an amount of resources.
 type Amount struct {
 	CPU    float64 `json:"cpu" doc:"CPUs"`

@@ -12,11 +12,13 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
+	"github.com/hodei-jobs/hodei/agentproto/build"
 	"github.com/hodei-jobs/hodei/agentproto/gateway"
 	"github.com/hodei-jobs/hodei/agentproto/gateway/door"
 	pb "github.com/hodei-jobs/hodei/agentproto/v1"
 	"github.com/hodei-jobs/hodei/aggregates/id"
 	"github.com/hodei-jobs/hodei/api"
+	"github.com/hodei-jobs/hodei/api/metrics"
 	"github.com/hodei-jobs/hodei/commands/deadline"
 	"github.com/hodei-jobs/hodei/commands/scheduler"
 )
@@ -35,14 +37,16 @@ const answerLimit = time.Minute
 // is not whole with how far it is.
 func (p *parts) answer(ctx context.Context, group *errgroup.Group) {
 	stop := make(chan struct{})
+	counted := metrics.New(metrics.Config{Store: p.store, Wait: p.runner.Wait, Lag: p.runner.Lag, Journals: p.logs.Size, Version: version, Commit: build.Commit()})
 	handler, _ := api.New(api.Config{Commands: p.commands, Runner: p.runner, Store: p.store, Logs: p.logs, Telemetry: p.telemetry,
-		Clock: p.store.Now, Logger: p.logger, Watch: p.watch, Version: version, WorkerToken: p.workerToken,
+		Clock: p.store.Now, Logger: p.logger, Watch: p.watch, Links: p.links, Metrics: counted, Version: version, WorkerToken: p.workerToken,
 		Warnings: p.archive.Warnings, Refuses: p.store.Progress,
 		MaxStreams: p.config.MaxStreams, MaxTokenStreams: p.config.MaxTokenStreams}, stop)
 	web := &http.Server{Handler: handler, ReadHeaderTimeout: api.HeaderTimeout, WriteTimeout: answerLimit, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: api.MaxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(p.logger.Handler(), slog.LevelDebug)}
 
 	group.Go(func() error { return p.watch.Run(ctx) })
+	group.Go(func() error { return counted.Run(ctx) })
 	group.Go(func() error { return closedIs(web.Serve(p.http), http.ErrServerClosed) })
 	group.Go(func() error { return p.failure(ctx) })
 	group.Go(func() error {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hodei-jobs/hodei/agentproto/gateway"
 	"github.com/hodei-jobs/hodei/agentproto/gateway/authority"
+	"github.com/hodei-jobs/hodei/api"
 	"github.com/hodei-jobs/hodei/api/watch"
 	"github.com/hodei-jobs/hodei/commands"
 	"github.com/hodei-jobs/hodei/eventstore"
@@ -56,6 +57,7 @@ type parts struct {
 	authority *authority.Authority
 	gateway   *gateway.Gateway
 	watch     *watch.Hub
+	links     *api.Links
 
 	http net.Listener
 	grpc net.Listener
@@ -168,6 +170,7 @@ func (p *parts) open(ctx context.Context) (err error) {
 		w, next := p.runner.Wait()
 		return w.Position, next
 	})
+	p.links = api.NewLinks(p.store.Now)
 	p.gateway = gateway.New(gateway.Config{Commands: p.commands, Runner: p.runner, Store: p.store, JobLog: p.logs,
 		Telemetry: p.telemetry, Authority: p.authority, Logger: p.logger, Clock: p.store.Now})
 	return nil
