@@ -101,6 +101,7 @@ func (s *server) routes() (http.Handler, *huma.OpenAPI) {
 	s.workers(api)
 	s.secrets(api)
 	s.workerTokens(api)
+	s.settings(api)
 	s.events(api)
 	s.documentation(e, api)
 	return e, api.OpenAPI()

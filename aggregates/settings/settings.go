@@ -31,6 +31,9 @@ const (
 // Policies are the ways the scheduler chooses among workers, sorted.
 var Policies = []string{"binpack", "leastloaded"}
 
+// Names are the settings as events, the API and the command line call them, sorted.
+var Names = []string{"aging_step", "kept_finished", "orphan_after", "policy", "reconnect_tolerance", "secret_retention"}
+
 // State is the settings. The zero value stands for Default.
 type State struct {
 	Version            uint64        // how often they were changed
