@@ -60,6 +60,7 @@ var metLimits = []struct {
 	{"Asking the server", "", []met{
 		{"Items of a page (`--limit`)", "up to 1,000", "`--limit`", "the list says how to go on: `--cursor`"},
 		{"Body and header of a request; the time to send them", "{api.maxBody} bytes and {api.MaxHeaderBytes} bytes; {api.bodyTimeout} and {api.HeaderTimeout}", fixed, "413, 431, or the connection is closed"},
+		{"How long a server that stops waits for requests under way", "{cmd/hodei.stopHTTP}", fixed, "who is still sending or reading then is cut off; sent again with the same idempotency key, a job is submitted once"},
 		{"Streams that follow something, all and of one token", "{api.MaxStreams}; {api.MaxTokenStreams}", "`--max-streams` `--max-token-streams` of `hodei dev` and `hodei server`", "429; `hodei` tries again"},
 		{"Ended jobs in memory", "the newest KEPT_FINISHED", set("kept_finished"), "older ones are missing in `hodei job list`, and still shown by their id"},
 		{"How far lists may be behind the log", "{projections.MaxLag} events", fixed, "commands wait up to {projections.MaxAdmission}, then get 429 with Retry-After"},
