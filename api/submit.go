@@ -145,10 +145,10 @@ func (s *server) submitJobs(ctx context.Context, in *batchInput) (*batchOutput, 
 		}
 		good, places = append(good, commands.Submission{Spec: sp, Key: in.Key, Place: i + 1, Of: len(specs)}), append(places, i)
 	}
-	if err := s.Commands.CheckBatch(ctx, good); err != nil {
+	all, err := s.Commands.SubmitBatch(ctx, p.caller(), good)
+	if err != nil {
 		return nil, err
 	}
-	all := s.Commands.SubmitJobs(ctx, p.caller(), good)
 	if err := notNow(all); err != nil {
 		return nil, err
 	}
