@@ -90,7 +90,7 @@ func (s *server) routes() (http.Handler, *huma.OpenAPI) {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.routeError
-	e.Use(s.recover, guard)
+	e.Use(s.recover, s.guard)
 	api := huma.NewAPI(config(s.Version), newAdapter(e))
 	api.UseMiddleware(s.authenticate)
 	s.health(api)

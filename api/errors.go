@@ -197,6 +197,8 @@ func newError(status int, message string, errs ...error) huma.StatusError {
 		status, message, errs = http.StatusBadRequest, "the body ends too early", nil
 	case status >= http.StatusInternalServerError:
 		return internal()
+	case status == http.StatusRequestTimeout:
+		message, errs = "the body did not arrive in time", nil
 	}
 	p := wire.NewProblem(status, "invalid", message)
 	for _, err := range errs[:min(len(errs), maxFaults)] {
