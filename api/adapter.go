@@ -78,6 +78,8 @@ func (s *server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 			return tooLarge(c)
 		case !isJSON(kind):
 			return unsupported(kind)
+		case r.Header.Get("Content-Encoding") != "" && r.Header.Get("Content-Encoding") != "identity":
+			return encoded(r.Header.Get("Content-Encoding"))
 		}
 		r.Body = http.MaxBytesReader(c.Response().Writer, body, maxBody)
 		return next(c)
@@ -141,6 +143,13 @@ func unsupported(contentType string) *wire.Problem {
 	p := wire.NewProblem(http.StatusUnsupportedMediaType, "invalid", message)
 	p.Help = "send the header Content-Type: " + jsonType
 	p.Errors = []wire.Detail{{Location: where, Message: message, Value: cut(contentType)}}
+	return p
+}
+
+func encoded(how string) *wire.Problem {
+	message := "the body must be sent as it is, this is " + cut(how)
+	p := wire.NewProblem(http.StatusUnsupportedMediaType, "invalid", message)
+	p.Errors = []wire.Detail{{Location: "header.Content-Encoding", Message: message, Value: cut(how)}}
 	return p
 }
 

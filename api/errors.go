@@ -200,6 +200,7 @@ func newError(status int, message string, errs ...error) huma.StatusError {
 	case status == http.StatusRequestTimeout:
 		message, errs = "the body did not arrive in time", nil
 	}
+	message = inOurWords(message)
 	p := wire.NewProblem(status, "invalid", message)
 	for _, err := range errs[:min(len(errs), maxFaults)] {
 		var d huma.ErrorDetailer
@@ -207,7 +208,7 @@ func newError(status int, message string, errs ...error) huma.StatusError {
 			continue // it is not written for people
 		}
 		det := d.ErrorDetail()
-		p.Errors = append(p.Errors, detail(det.Location, det.Message, det.Value, ""))
+		p.Errors = append(p.Errors, detail(det.Location, inOurWords(det.Message), det.Value, ""))
 	}
 	if len(p.Errors) == 0 {
 		p.Errors = []wire.Detail{{Location: "body", Message: message}}

@@ -116,6 +116,9 @@ func TestWrongInputIsNamedAndChangesNothing(t *testing.T) {
 		{"an id with letters that ids don't have", "GET", "/v1/jobs/loooooil", ``, 422, "path.id", nil},
 		{"an id that is endless", "GET", "/v1/jobs/" + strings.Repeat("a", 5000), ``, 422, "path.id", nil},
 		{"an unknown query parameter", "GET", "/v1/jobs?stat=x", ``, 422, "query.stat", nil},
+		{"a query with a broken escape", "GET", "/v1/jobs?namespace=%zz", ``, 422, "query", nil},
+		{"a query with semicolons", "GET", "/v1/jobs?limit=1;namespace=web", ``, 422, "query", nil},
+		{"a body that is compressed", "POST", "/v1/jobs", `{"command":"true"}`, 415, "header.Content-Encoding", []string{"Content-Encoding", "gzip"}},
 		{"an unknown state", "GET", "/v1/jobs?state=asleep", ``, 422, "query.state", nil},
 		{"a bad cursor", "GET", "/v1/jobs?cursor=abc", ``, 422, "query.cursor", nil},
 		{"a parameter twice", "GET", "/v1/jobs?limit=5&limit=6", ``, 422, "query.limit", nil},
@@ -235,7 +238,7 @@ func TestWrongInputIsNamedAndChangesNothing(t *testing.T) {
 // those who use the API.
 func checkLeaks(t *testing.T, name, text string) {
 	t.Helper()
-	for _, leak := range []string{"json:", "strconv", "parsing", "invalid syntax", "EOF", "unmarshal", "goroutine", "echo", "huma", "0x", "struct"} {
+	for _, leak := range []string{"json:", "strconv", "parsing", "invalid syntax", "EOF", "unmarshal", "goroutine", "echo", "huma", "0x", "struct", "expected", "invalid integer", "required"} {
 		if strings.Contains(text, leak) {
 			t.Errorf("%s: %q is from inside: %.300s", name, leak, text)
 		}
