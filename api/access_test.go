@@ -54,13 +54,15 @@ var listed = map[string]access{
 	"POST /v1/session":             {role: token.Viewer},
 	"DELETE /v1/session":           {role: token.Viewer},
 	"POST /v1/session/links":       {role: token.Viewer},
+	"GET /v1/settings":             {role: token.Viewer},
+	"PATCH /v1/settings":           {role: token.Admin, all: true},
 }
 
 // bodies are what is sent to the routes that take one.
 var bodies = map[string]string{
 	"POST /v1/jobs": `{"command":"true"}`, "POST /v1/jobs:batch": `{"jobs":[{"command":"true"}]}`, "POST /v1/jobs/{id}/cancel": `{}`,
 	"PUT /v1/secrets/{name}": `{"value":"x"}`,
-	"POST /v1/workers:token": `{}`,
+	"POST /v1/workers:token": `{}`, "PATCH /v1/settings": `{"policy":"leastloaded"}`,
 }
 
 func operations(item *huma.PathItem) map[string]*huma.Operation {

@@ -51,7 +51,7 @@ var (
 // guard sets headers and refuses bodies that no route takes. A body has
 // bodyTimeout to arrive, whoever reads it: net/http would wait for it for ever
 // before it sends a refusal.
-func guard(next echo.HandlerFunc) echo.HandlerFunc {
+func (s *server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
 		h["X-Content-Type-Options"] = noSniff
@@ -61,8 +61,9 @@ func guard(next echo.HandlerFunc) echo.HandlerFunc {
 		if r.ContentLength == 0 {
 			return next(c)
 		}
-		body := &timedBody{ReadCloser: r.Body, rc: http.NewResponseController(c.Response())}
+		body := &timedBody{ReadCloser: r.Body, rc: http.NewResponseController(c.Response()), over: make(chan struct{})}
 		body.limit(bodyTimeout)
+		defer body.until(s.done)()
 		c.Response().Before(func() {
 			if !body.whole {
 				h.Set("Connection", "close")
@@ -77,6 +78,8 @@ func guard(next echo.HandlerFunc) echo.HandlerFunc {
 			return tooLarge(c)
 		case !isJSON(kind):
 			return unsupported(kind)
+		case r.Header.Get("Content-Encoding") != "" && r.Header.Get("Content-Encoding") != "identity":
+			return encoded(r.Header.Get("Content-Encoding"))
 		}
 		r.Body = http.MaxBytesReader(c.Response().Writer, body, maxBody)
 		return next(c)
@@ -87,7 +90,24 @@ func guard(next echo.HandlerFunc) echo.HandlerFunc {
 type timedBody struct {
 	io.ReadCloser
 	rc    *http.ResponseController
-	whole bool // all of it was read
+	whole bool          // all of it was read
+	over  chan struct{} // closed when it was read or will not be
+}
+
+// until lets a body that is slow not hold up a server that stops. What it returns is
+// called when the body is not read any more.
+func (b *timedBody) until(done <-chan struct{}) (end func()) {
+	slow := time.AfterFunc(stopWrite, func() {
+		select {
+		case <-done:
+			b.limit(stopWrite)
+		case <-b.over:
+		}
+	})
+	return func() {
+		slow.Stop()
+		close(b.over)
+	}
 }
 
 func (b *timedBody) limit(d time.Duration) { _ = b.rc.SetReadDeadline(time.Now().Add(d)) } // a recorder has none
@@ -123,6 +143,13 @@ func unsupported(contentType string) *wire.Problem {
 	p := wire.NewProblem(http.StatusUnsupportedMediaType, "invalid", message)
 	p.Help = "send the header Content-Type: " + jsonType
 	p.Errors = []wire.Detail{{Location: where, Message: message, Value: cut(contentType)}}
+	return p
+}
+
+func encoded(how string) *wire.Problem {
+	message := "the body must be sent as it is, this is " + cut(how)
+	p := wire.NewProblem(http.StatusUnsupportedMediaType, "invalid", message)
+	p.Errors = []wire.Detail{{Location: "header.Content-Encoding", Message: message, Value: cut(how)}}
 	return p
 }
 

@@ -98,7 +98,7 @@ func (s *server) routes() (http.Handler, *huma.OpenAPI) {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.routeError
-	e.Use(s.counted, s.recover, guard)
+	e.Use(s.counted, s.recover, s.guard)
 	api := huma.NewAPI(config(s.Version), newAdapter(e))
 	api.UseMiddleware(s.authenticate)
 	s.health(api)
@@ -109,6 +109,7 @@ func (s *server) routes() (http.Handler, *huma.OpenAPI) {
 	s.workers(api)
 	s.secrets(api)
 	s.workerTokens(api)
+	s.settings(api)
 	s.events(api)
 	s.changes(api)
 	s.observability(api)

@@ -82,15 +82,24 @@ func (f *failures) take() []string {
 	return out
 }
 
-func newSite(t testing.TB) *site {
+func newSite(t testing.TB) *site { return newSiteOn(t, embedded.Config{}, nil) }
+
+// newSiteOn is newSite with a store of its own sort; what follow returns is what the
+// World reads.
+func newSiteOn(t testing.TB, c embedded.Config, follow func(eventstore.Store) eventstore.Store) *site {
 	t.Helper()
 	dir, quiet := t.TempDir(), slog.New(slog.DiscardHandler)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	store, _, err := embedded.Open(ctx, embedded.Config{Dir: filepath.Join(dir, "events"), Logger: quiet})
+	c.Dir, c.Logger = filepath.Join(dir, "events"), quiet
+	store, _, err := embedded.Open(ctx, c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, store: store, runner: projections.NewRunner(store, projections.RunnerConfig{}), stop: make(chan struct{}),
+	followed := eventstore.Store(store)
+	if follow != nil {
+		followed = follow(store)
+	}
+	s := &site{t: t, store: store, runner: projections.NewRunner(followed, projections.RunnerConfig{}), stop: make(chan struct{}),
 		failures: &failures{Handler: slog.DiscardHandler}}
 	if s.logs, err = joblog.Open(filepath.Join(dir, "logs"), joblog.Options{Logger: quiet, Archive: &s.kept}); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -121,7 +122,7 @@ func (s *server) authenticate(ctx huma.Context, next func(huma.Context)) {
 		s.refuse(ctx, bad)
 		return
 	}
-	if bad := repeated(ctx); bad != nil {
+	if bad := queryFault(ctx); bad != nil {
 		s.refuse(ctx, bad)
 		return
 	}
@@ -152,12 +153,30 @@ func (s *server) admit(ctx huma.Context, p *principal) *wire.Problem {
 	return nil
 }
 
-// repeated says which parameter is given more than once: only one of them would be
-// read.
-func repeated(ctx huma.Context) *wire.Problem {
+// queryFault says what is wrong with a query as a whole: that it can't be read, that
+// there is no such parameter, or that one is given more than once, of which only one
+// would be read. What can't be read is left out by net/url without a word.
+func queryFault(ctx huma.Context) *wire.Problem {
 	u := ctx.URL()
-	query := u.Query()
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return invalid("query", "it can't be read: parameters are separated by &, and % begins two hexadecimal digits", cut(u.RawQuery))
+	}
+	var known []string
+	for _, p := range ctx.Operation().Parameters {
+		if p.In == "query" {
+			known = append(known, p.Name)
+		}
+	}
+	slices.Sort(known)
 	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if !slices.Contains(known, name) {
+			message := "there is no such parameter here, there is none"
+			if len(known) > 0 {
+				message = "there is no such parameter here; there are " + strings.Join(known, ", ")
+			}
+			return invalid("query."+cut(name), message, nil)
+		}
 		if n := len(query[name]); n > 1 {
 			return invalid("query."+name, fmt.Sprintf("it is given %d times, once is enough", n), nil)
 		}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -74,6 +75,41 @@ func TestABodyThatIsNeverSent(t *testing.T) {
 		}
 	}
 	group.Wait()
+}
+
+// A client that is slow to send its body does not hold up a server that stops.
+func TestASlowBodyDoesNotHoldUpTheStop(t *testing.T) {
+	s := newSite(t)
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprintf(conn, "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n", s.token("default", token.Submitter)); err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(conn)
+	if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != http.StatusContinue { // it is reading now
+		t.Fatal(resp, err)
+	}
+	if _, err := io.WriteString(conn, "{"); err != nil {
+		t.Fatal(err)
+	}
+	close(s.stop)
+	s.stop = make(chan struct{}) // closed again at the end
+	ctx, cancel := context.WithTimeout(t.Context(), bodyTimeout/2)
+	defer cancel()
+	if err := s.web.Shutdown(ctx); err != nil {
+		t.Errorf("the body is waited for: %v", err)
+	}
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if text, err := readAll(resp); resp.StatusCode != http.StatusRequestTimeout || resp.Header.Get("Content-Type") != problemType || !strings.Contains(text, "did not arrive in time") {
+		t.Errorf("answered with %s, %s, %v", resp.Status, text, err)
+	}
 }
 
 // A connection whose body was read is used again, and a slow answer is not cut off

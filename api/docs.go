@@ -67,7 +67,7 @@ type docField struct {
 func documented(o *huma.OpenAPI) docPage {
 	p := docPage{Title: o.Info.Title, Version: o.Info.Version, Description: o.Info.Description}
 	for path, item := range o.Paths {
-		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Delete} { // there are no others
+		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete} { // there are no others
 			if op != nil {
 				p.Operations = append(p.Operations, documentedOperation(path, op))
 			}

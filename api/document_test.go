@@ -216,6 +216,9 @@ func TestExamplesAreAccepted(t *testing.T) {
 	if _, err := spec.Parse(example("/v1/jobs")); err != nil {
 		t.Error(err)
 	}
+	if _, err := parseSettings(mustJSON(t, o.Paths["/v1/settings"].Patch.RequestBody.Content[jsonType].Example)); err != nil {
+		t.Error(err)
+	}
 	specs, err := parseBatch(example("/v1/jobs:batch"))
 	if err != nil || len(specs) == 0 {
 		t.Fatal(specs, err)
@@ -238,7 +241,7 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 	plain := s.token("*", 4)
 	for path, schema := range map[string]string{
 		"/v1/jobs": "Jobs", "/v1/jobs/" + j.ID: "Job", "/v1/jobs/" + j.ID + "/events": "Events", "/v1/queue": "Queue", "/v1/workers": "Workers",
-		"/v1/workers/atlas": "Worker", "/v1/events": "Events", "/readyz": "Ready", "/v1/jobs/zzzzzzzz": "Problem",
+		"/v1/workers/atlas": "Worker", "/v1/events": "Events", "/readyz": "Ready", "/v1/settings": "Settings", "/v1/jobs/zzzzzzzz": "Problem",
 	} {
 		_, _, body := s.request("GET", path, plain, "")
 		var v any

@@ -197,7 +197,10 @@ func newError(status int, message string, errs ...error) huma.StatusError {
 		status, message, errs = http.StatusBadRequest, "the body ends too early", nil
 	case status >= http.StatusInternalServerError:
 		return internal()
+	case status == http.StatusRequestTimeout:
+		message, errs = "the body did not arrive in time", nil
 	}
+	message = inOurWords(message)
 	p := wire.NewProblem(status, "invalid", message)
 	for _, err := range errs[:min(len(errs), maxFaults)] {
 		var d huma.ErrorDetailer
@@ -205,7 +208,7 @@ func newError(status int, message string, errs ...error) huma.StatusError {
 			continue // it is not written for people
 		}
 		det := d.ErrorDetail()
-		p.Errors = append(p.Errors, detail(det.Location, det.Message, det.Value, ""))
+		p.Errors = append(p.Errors, detail(det.Location, inOurWords(det.Message), det.Value, ""))
 	}
 	if len(p.Errors) == 0 {
 		p.Errors = []wire.Detail{{Location: "body", Message: message}}

@@ -29,7 +29,7 @@ func (s *server) health(api huma.API) {
 	ready := open(huma.Operation{
 		OperationID: "getReady", Method: http.MethodGet, Path: "/readyz", Tags: []string{"health"},
 		Summary:     "Say whether the server can take jobs, and if not, why",
-		Description: "200 when it can, 503 when it can't. Warnings are what an operator should look at though all works.",
+		Description: "200 when it can, 503 when it can't. Warnings are what an operator should look at though all works: such as that old records, which are verified in the background, can't be read. Damage that is found there ends the server, which says where it is.",
 	})
 	body := map[string]*huma.MediaType{jsonType: {Schema: api.OpenAPI().Components.Schemas.Schema(typeOf[wire.Ready](), true, "Ready")}}
 	ready.Responses = map[string]*huma.Response{"503": {Description: "It can't; reasons say why", Content: body}}

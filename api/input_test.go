@@ -116,6 +116,9 @@ func TestWrongInputIsNamedAndChangesNothing(t *testing.T) {
 		{"an id with letters that ids don't have", "GET", "/v1/jobs/loooooil", ``, 422, "path.id", nil},
 		{"an id that is endless", "GET", "/v1/jobs/" + strings.Repeat("a", 5000), ``, 422, "path.id", nil},
 		{"an unknown query parameter", "GET", "/v1/jobs?stat=x", ``, 422, "query.stat", nil},
+		{"a query with a broken escape", "GET", "/v1/jobs?namespace=%zz", ``, 422, "query", nil},
+		{"a query with semicolons", "GET", "/v1/jobs?limit=1;namespace=web", ``, 422, "query", nil},
+		{"a body that is compressed", "POST", "/v1/jobs", `{"command":"true"}`, 415, "header.Content-Encoding", []string{"Content-Encoding", "gzip"}},
 		{"an unknown state", "GET", "/v1/jobs?state=asleep", ``, 422, "query.state", nil},
 		{"a bad cursor", "GET", "/v1/jobs?cursor=abc", ``, 422, "query.cursor", nil},
 		{"a parameter twice", "GET", "/v1/jobs?limit=5&limit=6", ``, 422, "query.limit", nil},
@@ -181,6 +184,30 @@ func TestWrongInputIsNamedAndChangesNothing(t *testing.T) {
 		{"a worker token without end", "POST", "/v1/workers:token", `{"hours":9000}`, 422, "body.hours", nil},
 		{"a worker token for words of hours", "POST", "/v1/workers:token", `{"hours":"2"}`, 422, "body.hours", nil},
 
+		{"an unknown setting", "PATCH", "/v1/settings", `{"polcy":"binpack"}`, 422, "body.polcy", nil},
+		{"a setting with a long name", "PATCH", "/v1/settings", `{"` + strings.Repeat("x", 900<<10) + `":1}`, 422, "body." + strings.Repeat("x", maxShown) + "…", nil},
+		{"a policy that there is not", "PATCH", "/v1/settings", `{"policy":"random"}`, 422, "body.policy", nil},
+		{"a policy that is a list", "PATCH", "/v1/settings", `{"policy":["binpack"]}`, 422, "body.policy", nil},
+		{"a policy that is null", "PATCH", "/v1/settings", `{"policy":null}`, 422, "body.policy", nil},
+		{"a duration that is a number", "PATCH", "/v1/settings", `{"reconnect_tolerance":30}`, 422, "body.reconnect_tolerance", nil},
+		{"a duration without a unit", "PATCH", "/v1/settings", `{"reconnect_tolerance":"30"}`, 422, "body.reconnect_tolerance", nil},
+		{"a tolerance that is too short", "PATCH", "/v1/settings", `{"reconnect_tolerance":"9s"}`, 422, "body.reconnect_tolerance", nil},
+		{"a tolerance that is negative", "PATCH", "/v1/settings", `{"reconnect_tolerance":"-30s"}`, 422, "body.reconnect_tolerance", nil},
+		{"a retention without end", "PATCH", "/v1/settings", `{"secret_retention":"366d"}`, 422, "body.secret_retention", nil},
+		{"a time without a server that is too short", "PATCH", "/v1/settings", `{"orphan_after":"29s"}`, 422, "body.orphan_after", nil},
+		{"aging that is endless", "PATCH", "/v1/settings", `{"aging_step":"25h"}`, 422, "body.aging_step", nil},
+		{"too many ended jobs", "PATCH", "/v1/settings", `{"kept_finished":1000001}`, 422, "body.kept_finished", nil},
+		{"more ended jobs than can be counted", "PATCH", "/v1/settings", `{"kept_finished":99999999999999999999}`, 422, "body.kept_finished", nil},
+		{"a part of an ended job", "PATCH", "/v1/settings", `{"kept_finished":1.5}`, 422, "body.kept_finished", nil},
+		{"a setting twice", "PATCH", "/v1/settings", `{"policy":"leastloaded","policy":"binpack"}`, 422, "body.policy", nil},
+		{"settings that are none", "PATCH", "/v1/settings", `{}`, 422, "body", nil},
+		{"settings that are a list", "PATCH", "/v1/settings", `[]`, 422, "body", nil},
+		{"settings that are nothing", "PATCH", "/v1/settings", ``, 400, "body", nil},
+		{"settings of 2 MB", "PATCH", "/v1/settings", `{"policy":"` + strings.Repeat("x", 2<<20) + `"}`, 413, "body", nil},
+		{"settings of a version that is none", "PATCH", "/v1/settings", `{"policy":"leastloaded"}`, 422, "header.If-Match", []string{"If-Match", `"x"`}},
+		{"settings of a version that never was", "PATCH", "/v1/settings", `{"policy":"leastloaded"}`, 412, "header.If-Match", []string{"If-Match", `"7"`}},
+		{"settings to delete", "DELETE", "/v1/settings", ``, 405, "method", nil},
+
 		{"an unknown path", "GET", "/v1/nothing", ``, 404, "path", nil},
 		{"a wrong method", "DELETE", "/v1/jobs", ``, 405, "method", nil},
 		{"a method of a batch", "GET", "/v1/jobs:batch", ``, 405, "method", nil},
@@ -211,7 +238,7 @@ func TestWrongInputIsNamedAndChangesNothing(t *testing.T) {
 // those who use the API.
 func checkLeaks(t *testing.T, name, text string) {
 	t.Helper()
-	for _, leak := range []string{"json:", "strconv", "parsing", "invalid syntax", "EOF", "unmarshal", "goroutine", "echo", "huma", "0x", "struct"} {
+	for _, leak := range []string{"json:", "strconv", "parsing", "invalid syntax", "EOF", "unmarshal", "goroutine", "echo", "huma", "0x", "struct", "expected", "invalid integer", "required"} {
 		if strings.Contains(text, leak) {
 			t.Errorf("%s: %q is from inside: %.300s", name, leak, text)
 		}

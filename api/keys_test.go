@@ -2,7 +2,11 @@ package api
 
 import (
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/hodei-jobs/hodei/aggregates/token"
@@ -95,5 +99,58 @@ func TestKeysOfBatchesAreTheirOwn(t *testing.T) {
 	_, _, body := s.request("POST", "/v1/jobs:batch", plain, `{"jobs":[{"command":"two"}]}`, "Idempotency-Key", "b")
 	if item := decode[wire.Batch](t, body).Items[0]; item.Job == nil {
 		t.Errorf("refused: %s", body)
+	}
+}
+
+// Of two batches that are sent under one key at the same instant one is accepted
+// whole and the other is refused as a whole; the same batch sent twice gives the same
+// jobs.
+func TestBatchesUnderOneKeyAtOnce(t *testing.T) {
+	const jobs, rounds = 20, 30
+	s := newSite(t)
+	plain := s.token(token.AllNamespaces, token.Submitter)
+	batch := func(command string) string {
+		specs := make([]string, jobs)
+		for i := range specs {
+			specs[i] = fmt.Sprintf(`{"command":%q,"namespace":%q}`, fmt.Sprint(command, i), []string{"default", "web"}[i%2])
+		}
+		return `{"jobs":[` + strings.Join(specs, ",") + `]}`
+	}
+	for round := range rounds {
+		bodies := []string{batch("a"), batch("b"), batch("a")}
+		statuses, answers := make([]int, len(bodies)), make([][]byte, len(bodies))
+		var all sync.WaitGroup
+		for i, body := range bodies {
+			all.Go(func() {
+				r := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/jobs:batch", strings.NewReader(body))
+				r.Header.Set("Authorization", "Bearer "+plain)
+				r.Header.Set("Idempotency-Key", fmt.Sprint("round-", round))
+				w := httptest.NewRecorder()
+				s.handler.ServeHTTP(w, r)
+				statuses[i], answers[i] = w.Code, w.Body.Bytes()
+			})
+		}
+		all.Wait()
+		accepted := map[string]bool{}
+		for i, status := range statuses {
+			switch status {
+			case http.StatusOK:
+				accepted[bodies[i]] = true
+				for _, item := range decode[wire.Batch](t, answers[i]).Items {
+					if item.Job == nil {
+						t.Fatalf("round %d: a batch is split: %s", round, answers[i])
+					}
+				}
+			case http.StatusConflict:
+			default:
+				t.Fatalf("round %d: %d %s", round, status, answers[i])
+			}
+		}
+		if len(accepted) != 1 || statuses[0] != statuses[2] {
+			t.Fatalf("round %d: answered with %v", round, statuses)
+		}
+		if n := s.runner.World().Jobs.Len(); n != (round+1)*jobs {
+			t.Fatalf("round %d: there are %d jobs, want %d", round, n, (round+1)*jobs)
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hodei-jobs/hodei/aggregates/spec"
+	"github.com/hodei-jobs/hodei/eventstore"
 	"github.com/hodei-jobs/hodei/projections/joblog"
 	"github.com/hodei-jobs/hodei/projections/logtext"
 )
@@ -56,19 +57,20 @@ func (in *logsInput) choice(now time.Time) (c logChoice, err error) {
 	return c, in.fits()
 }
 
-// parseMoment reads a time or an age; "" is 0.
+// parseMoment reads a time or an age; "" is 0. What is further away than the times of
+// records is the first or the last of them.
 func parseMoment(location, text string, now time.Time) (int64, error) {
 	if text == "" {
 		return 0, nil
 	}
-	if t, err := time.Parse(time.RFC3339, text); err == nil && t.Year() > 1970 && t.Year() < 2262 {
-		return t.UnixNano(), nil
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return max(eventstore.Nanos(t), 1), nil
 	}
 	age, err := spec.ParseDuration(strings.TrimPrefix(text, "-"))
 	if err != nil {
 		return 0, invalid(location, "it must be a time such as 2026-03-09T10:42:07Z, or an age such as 10m", text)
 	}
-	return max(now.Add(-time.Duration(age)).UnixNano(), 1), nil
+	return max(eventstore.Nanos(now.Add(-time.Duration(age))), 1), nil
 }
 
 // parseLines reads A:B, A: or :B, or one number; 0 is open.

@@ -145,10 +145,14 @@ func (s *server) submitJobs(ctx context.Context, in *batchInput) (*batchOutput, 
 		}
 		good, places = append(good, commands.Submission{Spec: sp, Key: in.Key, Place: i + 1, Of: len(specs)}), append(places, i)
 	}
-	if err := s.Commands.CheckBatch(ctx, good); err != nil {
+	all, err := s.Commands.SubmitBatch(ctx, p.caller(), good)
+	if err != nil {
 		return nil, err
 	}
-	for i, done := range s.Commands.SubmitJobs(ctx, p.caller(), good) {
+	if err := notNow(all); err != nil {
+		return nil, err
+	}
+	for i, done := range all {
 		item := &out.Body.Items[places[i]]
 		err := done.Err
 		if err == nil {
@@ -159,6 +163,20 @@ func (s *server) submitJobs(ctx context.Context, in *batchInput) (*batchOutput, 
 		}
 	}
 	return out, nil
+}
+
+// notNow returns why no job of a batch was taken, if the same batch may be sent again
+// for that: then it is the answer to all of it.
+func notNow(all []commands.Submitted) error {
+	for _, done := range all {
+		if kind := fault.KindOf(done.Err); done.Err == nil || kind != fault.Busy && kind != fault.Unavailable {
+			return nil
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all[0].Err
 }
 
 // parseBatch takes a batch apart into its specs.

@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -60,31 +59,11 @@ func (s *Service) SubmitJobs(ctx context.Context, c Caller, submissions []Submis
 	return done
 }
 
-// CheckBatch returns a Conflict if the key of the submissions, which are jobs of one
-// batch, was used for another within the last 7 days: with another number of jobs,
-// or with another job at one of the places. A place whose job was refused then is
-// free. Nothing is appended. Of two batches that are sent at the same time
-// SubmitJobs finds the rest, job by job.
-func (s *Service) CheckBatch(ctx context.Context, submissions []Submission) error {
-	for i := range submissions {
-		u, sub := &unit{s: s, wait: true}, &submissions[i]
-		if sub.Key == "" {
-			continue
-		}
-		_, err := s.useKey(ctx, u, sub, cmp.Or(sub.Spec.Namespace, spec.DefaultNamespace), 0)
-		u.done(nil)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // submission builds the append of a new job: its first event, and the use of its
 // key. A clash of the job's id is a conflict as any other, and each try takes a
 // new id, and a new data key if it has secrets of its own.
 func (s *Service) submission(keys *sealer, n int, sub *Submission, done *Submitted) build {
-	namespace := cmp.Or(sub.Spec.Namespace, spec.DefaultNamespace)
+	namespace := namespaceOf(sub)
 	return func(ctx context.Context, u *unit) error {
 		*done = Submitted{}
 		if err := s.requireNamespace(ctx, "submit to", namespace); err != nil {

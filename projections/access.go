@@ -96,11 +96,13 @@ func (w *World) settingsChanged(r *eventstore.Record) Verdict {
 		return Undecodable
 	}
 	w.Settings = settings.Evolve(w.Settings, m)
+	w.Workers.GoOnFor(int64(w.Settings.OrphanAfter))
 	w.Jobs.Trim(int(w.Settings.KeptFinished))
 	return Applied
 }
 
 func encodeSettings(w *canonical.Writer, s *settings.State) {
+	w.Uint(s.Version)
 	w.Uint(uint64(s.KeptFinished))
 	w.Int(int64(s.AgingStep))
 	w.Text(s.Policy)
@@ -110,6 +112,7 @@ func encodeSettings(w *canonical.Writer, s *settings.State) {
 }
 
 func decodeSettings(r *canonical.Reader, s *settings.State) {
+	s.Version = r.Uint()
 	s.KeptFinished = uint32(r.Uint())
 	s.AgingStep = time.Duration(r.Int())
 	s.Policy = r.Text()

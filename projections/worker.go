@@ -39,6 +39,9 @@ func (w *World) workerChanged(r *eventstore.Record) Verdict {
 	if !workerNext(&row, m, r) {
 		return Impossible
 	}
+	if _, connected := m.(*eventv1.WorkerConnected); connected {
+		row.GoesOn = int64(w.Settings.OrphanAfter) // its Welcome says so, or what is set by then
+	}
 	if !known || row.Status != before.Status {
 		row.Since, row.Last = r.Time, r.Position
 	}

@@ -34,7 +34,7 @@ import (
 
 // Version is of the rules by which a World follows from the log. It changes with
 // them; a snapshot of another version is not used.
-const Version = "2"
+const Version = "3"
 
 // World is everything that follows from the log up to a position. Once it was
 // published it doesn't change: it may be read by everyone without a lock. Who

@@ -90,9 +90,27 @@ func TestStopCancelsJobsAndTellsTheirResults(t *testing.T) {
 }
 
 func TestJobsStopWhenThereIsNoServerForTooLong(t *testing.T) {
+	const short = 100 * time.Millisecond
+	t.Run("as Welcome said", func(t *testing.T) {
+		stopsWithoutServer(t, func(d *double) *serverSession {
+			return d.next().welcome(func(w *agentprotov1.Welcome) { w.OrphanAfterNs = int64(short) })
+		})
+	})
+	t.Run("as was said since", func(t *testing.T) {
+		stopsWithoutServer(t, func(d *double) *serverSession {
+			s := d.next().welcome()
+			s.send(&agentprotov1.ServerMessage{Body: &agentprotov1.ServerMessage_Terms{Terms: &agentprotov1.Terms{
+				ToleranceNs: int64(10 * time.Second), OrphanAfterNs: int64(short),
+			}}})
+			return s
+		})
+	})
+}
+
+func stopsWithoutServer(t *testing.T, begin func(*double) *serverSession) {
 	d := newDouble(t)
 	startAgent(t, d)
-	s := d.next().welcome(func(w *agentprotov1.Welcome) { w.OrphanAfterNs = int64(100 * time.Millisecond) })
+	s := begin(d)
 	pids := t.TempDir()
 	s.assign("j1", nil, "echo $$ > "+pids+"/j1; echo ready; exec sleep 1000")
 	s.accepted()

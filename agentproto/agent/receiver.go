@@ -40,6 +40,8 @@ func (s *session) handle(m *agentprotov1.ServerMessage) error {
 		a.acknowledged(body.ResultAck)
 	case *agentprotov1.ServerMessage_Drain:
 		a.drainUntil(time.Duration(body.Drain.GetDeadlineNs()))
+	case *agentprotov1.ServerMessage_Terms:
+		a.heed(body.Terms)
 	case *agentprotov1.ServerMessage_Superseded:
 		return fmt.Errorf("%w: %s", ErrSuperseded, body.Superseded.GetReason())
 	case *agentprotov1.ServerMessage_Refuse:

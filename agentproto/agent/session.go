@@ -239,18 +239,26 @@ func (s *session) begin(w *agentprotov1.Welcome) error {
 	if err := a.state.Keep(credential.Identity{WorkerID: w.GetWorkerId(), Pin: a.pin.String()}); err != nil {
 		return err
 	}
-	a.mu.Lock()
-	if after := time.Duration(w.GetOrphanAfterNs()); after > 0 {
-		a.orphanAfter = after
-	}
-	a.tolerance = max(0, time.Duration(w.GetToleranceNs()))
-	a.mu.Unlock()
+	a.heed(w)
 	s.suspect, s.heartbeat = time.Duration(w.GetSuspectNs()), time.Duration(w.GetHeartbeatNs())
 	s.renewal = time.Duration(w.GetRenewAfterNs())
 	s.silence.Reset(s.suspect)
 	a.judgeAll(w.GetVerdicts())
 	a.outbox.SetWindow(w.GetWindowAttemptBytes(), w.GetWindowSessionBytes(), w.GetWindowPieceBytes())
 	return nil
+}
+
+// heed takes up how long the server says that things may go on without it.
+func (a *Agent) heed(times interface {
+	GetToleranceNs() int64
+	GetOrphanAfterNs() int64
+}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if after := time.Duration(times.GetOrphanAfterNs()); after > 0 {
+		a.orphanAfter = after
+	}
+	a.tolerance = max(0, time.Duration(times.GetToleranceNs()))
 }
 
 // write sends a message; only one goroutine at a time may.

@@ -20,10 +20,10 @@ const (
 // concerns chooses the events after which a worker may be owed something that
 // its own session has not caused.
 var concerns = eventstore.Filter{
-	Prefixes: []string{event.KindJob + "-", event.KindWorker + "-"},
+	Prefixes: []string{event.KindJob + "-", event.KindWorker + "-", event.SettingsStream()},
 	Types: []string{
 		"JobBound", "JobCancelRequested", "JobCancelled", "JobTimedOut", "JobLost", "JobRequeued",
-		"WorkerDraining", "WorkerTerminated",
+		"WorkerDraining", "WorkerTerminated", "SettingsChanged",
 	},
 }
 
@@ -65,6 +65,10 @@ func (g *Gateway) wakeFor(before, now *projections.World, r *eventstore.Record) 
 		}
 	}
 	kind, name := event.ParseStream(string(r.Stream))
+	if kind == event.KindSettings {
+		g.wakeAll()
+		return
+	}
 	which, err := id.Parse(name)
 	if err != nil {
 		return

@@ -90,7 +90,20 @@ func (s *session) compare(world *projections.World, pass uint64) (all bool) {
 	case w.Draining:
 		s.drain(world, w)
 	}
+	s.inform(world)
 	return s.lose(lost) && all
+}
+
+// inform tells the agent the times of the settings, if it was told others.
+func (s *session) inform(world *projections.World) {
+	now := timesOf(world)
+	if now == s.times {
+		return
+	}
+	s.times = now
+	s.tell(&pb.ServerMessage{Body: &pb.ServerMessage_Terms{Terms: &pb.Terms{
+		ToleranceNs: int64(now.tolerance), OrphanAfterNs: int64(now.orphanAfter),
+	}}})
 }
 
 // look returns the charge for an attempt and notes that it is live.

@@ -19,6 +19,7 @@ import (
 	"github.com/hodei-jobs/hodei/aggregates/id"
 	"github.com/hodei-jobs/hodei/aggregates/worker"
 	"github.com/hodei-jobs/hodei/commands"
+	"github.com/hodei-jobs/hodei/projections"
 	"github.com/hodei-jobs/hodei/projections/joblog"
 )
 
@@ -70,6 +71,9 @@ type session struct {
 	// Owned by the sender.
 	sent uint64
 
+	// Owned by welcome, then by owe.
+	times times // that the agent was told
+
 	mu        sync.Mutex
 	charges   map[joblog.Key]*charge
 	unacked   uint64    // bytes received and not yet durable, of all charges
@@ -81,6 +85,13 @@ type session struct {
 
 	strangers       int // messages about attempts that are not the worker's
 	strangerResults int // of them
+}
+
+// times are what the settings say of time without a server.
+type times struct{ tolerance, orphanAfter time.Duration }
+
+func timesOf(world *projections.World) times {
+	return times{world.Settings.ReconnectTolerance, world.Settings.OrphanAfter}
 }
 
 func newSession(g *Gateway, stream pb.WorkerService_ConnectServer, worker id.ID, instance []byte) *session {

@@ -29,12 +29,12 @@ func (s *session) welcome(ctx context.Context, a *applicant) error {
 		return err
 	}
 	s.loseUnlisted(world)
-	settings := world.Settings
+	s.times = timesOf(world)
 	err = s.transmit(&pb.ServerMessage{Body: &pb.ServerMessage_Welcome{Welcome: &pb.Welcome{
 		Protocol: protocol, WorkerId: s.worker.String(), Epoch: epoch,
 		WindowAttemptBytes: joblog.DefaultWindow, WindowSessionBytes: windowSession, WindowPieceBytes: joblog.PieceCost,
 		HeartbeatNs: int64(Heartbeat), SuspectNs: int64(s.g.config.Suspect),
-		ToleranceNs: int64(settings.ReconnectTolerance), OrphanAfterNs: int64(settings.OrphanAfter),
+		ToleranceNs: int64(s.times.tolerance), OrphanAfterNs: int64(s.times.orphanAfter),
 		RenewAfterNs: int64(s.g.config.Renew),
 		Verdicts:     verdicts, ServerTimeNs: s.g.config.Clock().UnixNano(),
 	}}})

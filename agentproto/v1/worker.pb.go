@@ -311,6 +311,7 @@ type ServerMessage struct {
 	//	*ServerMessage_ResultAck
 	//	*ServerMessage_Drain
 	//	*ServerMessage_Superseded
+	//	*ServerMessage_Terms
 	Body          isServerMessage_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -459,6 +460,15 @@ func (x *ServerMessage) GetSuperseded() *Superseded {
 	return nil
 }
 
+func (x *ServerMessage) GetTerms() *Terms {
+	if x != nil {
+		if x, ok := x.Body.(*ServerMessage_Terms); ok {
+			return x.Terms
+		}
+	}
+	return nil
+}
+
 type isServerMessage_Body interface {
 	isServerMessage_Body()
 }
@@ -507,6 +517,10 @@ type ServerMessage_Superseded struct {
 	Superseded *Superseded `protobuf:"bytes,12,opt,name=superseded,proto3,oneof"`
 }
 
+type ServerMessage_Terms struct {
+	Terms *Terms `protobuf:"bytes,13,opt,name=terms,proto3,oneof"`
+}
+
 func (*ServerMessage_Challenge) isServerMessage_Body() {}
 
 func (*ServerMessage_Welcome) isServerMessage_Body() {}
@@ -528,6 +542,8 @@ func (*ServerMessage_ResultAck) isServerMessage_Body() {}
 func (*ServerMessage_Drain) isServerMessage_Body() {}
 
 func (*ServerMessage_Superseded) isServerMessage_Body() {}
+
+func (*ServerMessage_Terms) isServerMessage_Body() {}
 
 // AttemptRef names an attempt of a job. Every message about an attempt is
 // idempotent by it.
@@ -2544,6 +2560,60 @@ func (x *Drain) GetDeadlineNs() int64 {
 	return 0
 }
 
+// Terms are what Welcome said of times and is not so any more, as the cluster's
+// settings were changed.
+type Terms struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ToleranceNs   int64                  `protobuf:"varint,1,opt,name=tolerance_ns,json=toleranceNs,proto3" json:"tolerance_ns,omitempty"`         // as in Welcome
+	OrphanAfterNs int64                  `protobuf:"varint,2,opt,name=orphan_after_ns,json=orphanAfterNs,proto3" json:"orphan_after_ns,omitempty"` // as in Welcome
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Terms) Reset() {
+	*x = Terms{}
+	mi := &file_v1_worker_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Terms) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Terms) ProtoMessage() {}
+
+func (x *Terms) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_worker_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Terms.ProtoReflect.Descriptor instead.
+func (*Terms) Descriptor() ([]byte, []int) {
+	return file_v1_worker_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *Terms) GetToleranceNs() int64 {
+	if x != nil {
+		return x.ToleranceNs
+	}
+	return 0
+}
+
+func (x *Terms) GetOrphanAfterNs() int64 {
+	if x != nil {
+		return x.OrphanAfterNs
+	}
+	return 0
+}
+
 type Superseded struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -2553,7 +2623,7 @@ type Superseded struct {
 
 func (x *Superseded) Reset() {
 	*x = Superseded{}
-	mi := &file_v1_worker_proto_msgTypes[29]
+	mi := &file_v1_worker_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2565,7 +2635,7 @@ func (x *Superseded) String() string {
 func (*Superseded) ProtoMessage() {}
 
 func (x *Superseded) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_worker_proto_msgTypes[29]
+	mi := &file_v1_worker_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2578,7 +2648,7 @@ func (x *Superseded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Superseded.ProtoReflect.Descriptor instead.
 func (*Superseded) Descriptor() ([]byte, []int) {
-	return file_v1_worker_proto_rawDescGZIP(), []int{29}
+	return file_v1_worker_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Superseded) GetReason() string {
@@ -2603,7 +2673,7 @@ const file_v1_worker_proto_rawDesc = "" +
 	"\x05chunk\x18\x06 \x01(\v2\x16.hodei.worker.v1.ChunkH\x00R\x05chunk\x121\n" +
 	"\x04step\x18\a \x01(\v2\x1b.hodei.worker.v1.StepUpdateH\x00R\x04step\x121\n" +
 	"\x06result\x18\b \x01(\v2\x17.hodei.worker.v1.ResultH\x00R\x06resultB\x06\n" +
-	"\x04body\"\xfa\x04\n" +
+	"\x04body\"\xaa\x05\n" +
 	"\rServerMessage\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\x04R\trequestId\x12:\n" +
@@ -2621,7 +2691,8 @@ const file_v1_worker_proto_rawDesc = "" +
 	"\x05drain\x18\v \x01(\v2\x16.hodei.worker.v1.DrainH\x00R\x05drain\x12=\n" +
 	"\n" +
 	"superseded\x18\f \x01(\v2\x1b.hodei.worker.v1.SupersededH\x00R\n" +
-	"supersededB\x06\n" +
+	"superseded\x12.\n" +
+	"\x05terms\x18\r \x01(\v2\x16.hodei.worker.v1.TermsH\x00R\x05termsB\x06\n" +
 	"\x04body\"8\n" +
 	"\n" +
 	"AttemptRef\x12\x10\n" +
@@ -2807,7 +2878,10 @@ const file_v1_worker_proto_rawDesc = "" +
 	"\arefused\x18\x02 \x01(\tR\arefused\"(\n" +
 	"\x05Drain\x12\x1f\n" +
 	"\vdeadline_ns\x18\x01 \x01(\x03R\n" +
-	"deadlineNs\"$\n" +
+	"deadlineNs\"R\n" +
+	"\x05Terms\x12!\n" +
+	"\ftolerance_ns\x18\x01 \x01(\x03R\vtoleranceNs\x12&\n" +
+	"\x0forphan_after_ns\x18\x02 \x01(\x03R\rorphanAfterNs\"$\n" +
 	"\n" +
 	"Superseded\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason*V\n" +
@@ -2838,7 +2912,7 @@ func file_v1_worker_proto_rawDescGZIP() []byte {
 }
 
 var file_v1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_v1_worker_proto_goTypes = []any{
 	(Phase)(0),            // 0: hodei.worker.v1.Phase
 	(Tag)(0),              // 1: hodei.worker.v1.Tag
@@ -2871,7 +2945,8 @@ var file_v1_worker_proto_goTypes = []any{
 	(*Result)(nil),        // 28: hodei.worker.v1.Result
 	(*ResultAck)(nil),     // 29: hodei.worker.v1.ResultAck
 	(*Drain)(nil),         // 30: hodei.worker.v1.Drain
-	(*Superseded)(nil),    // 31: hodei.worker.v1.Superseded
+	(*Terms)(nil),         // 31: hodei.worker.v1.Terms
+	(*Superseded)(nil),    // 32: hodei.worker.v1.Superseded
 }
 var file_v1_worker_proto_depIdxs = []int32{
 	9,  // 0: hodei.worker.v1.AgentMessage.hello:type_name -> hodei.worker.v1.Hello
@@ -2891,41 +2966,42 @@ var file_v1_worker_proto_depIdxs = []int32{
 	26, // 14: hodei.worker.v1.ServerMessage.ack:type_name -> hodei.worker.v1.Ack
 	29, // 15: hodei.worker.v1.ServerMessage.result_ack:type_name -> hodei.worker.v1.ResultAck
 	30, // 16: hodei.worker.v1.ServerMessage.drain:type_name -> hodei.worker.v1.Drain
-	31, // 17: hodei.worker.v1.ServerMessage.superseded:type_name -> hodei.worker.v1.Superseded
-	5,  // 18: hodei.worker.v1.Facts.capacity:type_name -> hodei.worker.v1.Resources
-	6,  // 19: hodei.worker.v1.Facts.labels:type_name -> hodei.worker.v1.Label
-	4,  // 20: hodei.worker.v1.Held.ref:type_name -> hodei.worker.v1.AttemptRef
-	0,  // 21: hodei.worker.v1.Held.phase:type_name -> hodei.worker.v1.Phase
-	7,  // 22: hodei.worker.v1.Hello.facts:type_name -> hodei.worker.v1.Facts
-	8,  // 23: hodei.worker.v1.Hello.attempts:type_name -> hodei.worker.v1.Held
-	13, // 24: hodei.worker.v1.Welcome.verdicts:type_name -> hodei.worker.v1.Verdict
-	4,  // 25: hodei.worker.v1.Verdict.ref:type_name -> hodei.worker.v1.AttemptRef
-	16, // 26: hodei.worker.v1.AgentBeat.node:type_name -> hodei.worker.v1.NodeUsage
-	17, // 27: hodei.worker.v1.AgentBeat.attempts:type_name -> hodei.worker.v1.AttemptUsage
-	4,  // 28: hodei.worker.v1.AttemptUsage.ref:type_name -> hodei.worker.v1.AttemptRef
-	4,  // 29: hodei.worker.v1.Assign.ref:type_name -> hodei.worker.v1.AttemptRef
-	21, // 30: hodei.worker.v1.Assign.steps:type_name -> hodei.worker.v1.Step
-	6,  // 31: hodei.worker.v1.Assign.env:type_name -> hodei.worker.v1.Label
-	5,  // 32: hodei.worker.v1.Assign.resources:type_name -> hodei.worker.v1.Resources
-	20, // 33: hodei.worker.v1.Assign.secrets:type_name -> hodei.worker.v1.Secret
-	6,  // 34: hodei.worker.v1.Step.env:type_name -> hodei.worker.v1.Label
-	4,  // 35: hodei.worker.v1.Start.ref:type_name -> hodei.worker.v1.AttemptRef
-	4,  // 36: hodei.worker.v1.Accept.ref:type_name -> hodei.worker.v1.AttemptRef
-	4,  // 37: hodei.worker.v1.Cancel.ref:type_name -> hodei.worker.v1.AttemptRef
-	4,  // 38: hodei.worker.v1.Chunk.ref:type_name -> hodei.worker.v1.AttemptRef
-	1,  // 39: hodei.worker.v1.Chunk.tag:type_name -> hodei.worker.v1.Tag
-	4,  // 40: hodei.worker.v1.Ack.ref:type_name -> hodei.worker.v1.AttemptRef
-	4,  // 41: hodei.worker.v1.StepUpdate.ref:type_name -> hodei.worker.v1.AttemptRef
-	4,  // 42: hodei.worker.v1.Result.ref:type_name -> hodei.worker.v1.AttemptRef
-	17, // 43: hodei.worker.v1.Result.usage:type_name -> hodei.worker.v1.AttemptUsage
-	4,  // 44: hodei.worker.v1.ResultAck.ref:type_name -> hodei.worker.v1.AttemptRef
-	2,  // 45: hodei.worker.v1.WorkerService.Connect:input_type -> hodei.worker.v1.AgentMessage
-	3,  // 46: hodei.worker.v1.WorkerService.Connect:output_type -> hodei.worker.v1.ServerMessage
-	46, // [46:47] is the sub-list for method output_type
-	45, // [45:46] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	32, // 17: hodei.worker.v1.ServerMessage.superseded:type_name -> hodei.worker.v1.Superseded
+	31, // 18: hodei.worker.v1.ServerMessage.terms:type_name -> hodei.worker.v1.Terms
+	5,  // 19: hodei.worker.v1.Facts.capacity:type_name -> hodei.worker.v1.Resources
+	6,  // 20: hodei.worker.v1.Facts.labels:type_name -> hodei.worker.v1.Label
+	4,  // 21: hodei.worker.v1.Held.ref:type_name -> hodei.worker.v1.AttemptRef
+	0,  // 22: hodei.worker.v1.Held.phase:type_name -> hodei.worker.v1.Phase
+	7,  // 23: hodei.worker.v1.Hello.facts:type_name -> hodei.worker.v1.Facts
+	8,  // 24: hodei.worker.v1.Hello.attempts:type_name -> hodei.worker.v1.Held
+	13, // 25: hodei.worker.v1.Welcome.verdicts:type_name -> hodei.worker.v1.Verdict
+	4,  // 26: hodei.worker.v1.Verdict.ref:type_name -> hodei.worker.v1.AttemptRef
+	16, // 27: hodei.worker.v1.AgentBeat.node:type_name -> hodei.worker.v1.NodeUsage
+	17, // 28: hodei.worker.v1.AgentBeat.attempts:type_name -> hodei.worker.v1.AttemptUsage
+	4,  // 29: hodei.worker.v1.AttemptUsage.ref:type_name -> hodei.worker.v1.AttemptRef
+	4,  // 30: hodei.worker.v1.Assign.ref:type_name -> hodei.worker.v1.AttemptRef
+	21, // 31: hodei.worker.v1.Assign.steps:type_name -> hodei.worker.v1.Step
+	6,  // 32: hodei.worker.v1.Assign.env:type_name -> hodei.worker.v1.Label
+	5,  // 33: hodei.worker.v1.Assign.resources:type_name -> hodei.worker.v1.Resources
+	20, // 34: hodei.worker.v1.Assign.secrets:type_name -> hodei.worker.v1.Secret
+	6,  // 35: hodei.worker.v1.Step.env:type_name -> hodei.worker.v1.Label
+	4,  // 36: hodei.worker.v1.Start.ref:type_name -> hodei.worker.v1.AttemptRef
+	4,  // 37: hodei.worker.v1.Accept.ref:type_name -> hodei.worker.v1.AttemptRef
+	4,  // 38: hodei.worker.v1.Cancel.ref:type_name -> hodei.worker.v1.AttemptRef
+	4,  // 39: hodei.worker.v1.Chunk.ref:type_name -> hodei.worker.v1.AttemptRef
+	1,  // 40: hodei.worker.v1.Chunk.tag:type_name -> hodei.worker.v1.Tag
+	4,  // 41: hodei.worker.v1.Ack.ref:type_name -> hodei.worker.v1.AttemptRef
+	4,  // 42: hodei.worker.v1.StepUpdate.ref:type_name -> hodei.worker.v1.AttemptRef
+	4,  // 43: hodei.worker.v1.Result.ref:type_name -> hodei.worker.v1.AttemptRef
+	17, // 44: hodei.worker.v1.Result.usage:type_name -> hodei.worker.v1.AttemptUsage
+	4,  // 45: hodei.worker.v1.ResultAck.ref:type_name -> hodei.worker.v1.AttemptRef
+	2,  // 46: hodei.worker.v1.WorkerService.Connect:input_type -> hodei.worker.v1.AgentMessage
+	3,  // 47: hodei.worker.v1.WorkerService.Connect:output_type -> hodei.worker.v1.ServerMessage
+	47, // [47:48] is the sub-list for method output_type
+	46, // [46:47] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_v1_worker_proto_init() }
@@ -2954,6 +3030,7 @@ func file_v1_worker_proto_init() {
 		(*ServerMessage_ResultAck)(nil),
 		(*ServerMessage_Drain)(nil),
 		(*ServerMessage_Superseded)(nil),
+		(*ServerMessage_Terms)(nil),
 	}
 	file_v1_worker_proto_msgTypes[14].OneofWrappers = []any{}
 	file_v1_worker_proto_msgTypes[15].OneofWrappers = []any{}
@@ -2965,7 +3042,7 @@ func file_v1_worker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_v1_worker_proto_rawDesc), len(file_v1_worker_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   30,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

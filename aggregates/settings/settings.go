@@ -22,7 +22,7 @@ import (
 const (
 	MaxKeptFinished       = 1_000_000
 	MaxAgingStep          = 24 * time.Hour
-	MinReconnectTolerance = time.Second
+	MinReconnectTolerance = 10 * time.Second // two beats of an agent: with less, workers that live would be lost
 	MaxReconnectTolerance = time.Hour
 	MaxOrphanAfter        = 7 * 24 * time.Hour
 	MaxSecretRetention    = 365 * 24 * time.Hour
@@ -31,8 +31,12 @@ const (
 // Policies are the ways the scheduler chooses among workers, sorted.
 var Policies = []string{"binpack", "leastloaded"}
 
+// Names are the settings as events, the API and the command line call them, sorted.
+var Names = []string{"aging_step", "kept_finished", "orphan_after", "policy", "reconnect_tolerance", "secret_retention"}
+
 // State is the settings. The zero value stands for Default.
 type State struct {
+	Version            uint64        // how often they were changed
 	KeptFinished       uint32        // finished jobs that stay in memory
 	AgingStep          time.Duration // waiting time that one point of priority is worth; 0: priority counts nothing
 	Policy             string        // one of Policies
@@ -65,6 +69,7 @@ func Evolve(s State, m proto.Message) State {
 		return s
 	}
 	s = s.WithDefaults()
+	s.Version++
 	if e.KeptFinished != nil {
 		s.KeptFinished = *e.KeptFinished
 	}
@@ -93,8 +98,10 @@ type Command interface {
 	decide(s State) (events, error)
 }
 
-// Change sets what is not nil.
+// Change sets what is not nil. With Of it is refused as a Conflict unless the
+// settings still have that version, but for a change that is made already.
 type Change struct {
+	Of                 *uint64
 	KeptFinished       *uint32
 	AgingStep          *time.Duration
 	Policy             *string
@@ -119,10 +126,18 @@ func (c Change) decide(s State) (events, error) {
 		SecretRetentionNs:    nanoseconds(changed(c.SecretRetention, s.SecretRetention)),
 	}
 	next := Evolve(s, e)
-	if next == s {
+	next.Version = s.Version
+	switch {
+	case next == s:
 		return nil, nil
+	case c.Of != nil && *c.Of != s.Version:
+		return nil, &fault.Error{
+			Kind: fault.Conflict, Op: "change", Subject: "the settings",
+			Reason: fmt.Sprintf("they are at version %d, the change is of version %d", s.Version, *c.Of),
+			Help:   "read them anew and decide again",
+		}
 	}
-	if err := next.check(); err != nil {
+	if err := next.check(e); err != nil {
 		return nil, err
 	}
 	return events{e}, nil
@@ -144,8 +159,9 @@ func nanoseconds(d *time.Duration) *int64 {
 	return &ns
 }
 
-// check returns why the settings can't be, or nil.
-func (s State) check() error {
+// check returns why the settings can't be after a change, or nil. What the change
+// leaves as it was is not checked: another version may have had other bounds.
+func (s State) check(e *eventv1.SettingsChanged) error {
 	var wrong []fault.Field
 	add := func(location, format string, args ...any) {
 		wrong = append(wrong, fault.Field{Location: location, Message: fmt.Sprintf(format, args...)})
@@ -155,15 +171,26 @@ func (s State) check() error {
 			add(location, "%s can't be: %s to %s may be", event.Duration(d), event.Duration(least), event.Duration(most))
 		}
 	}
-	if s.KeptFinished > MaxKeptFinished {
+	if e.KeptFinished != nil && s.KeptFinished > MaxKeptFinished {
 		add("kept_finished", "%d is too many: at most %d may be", s.KeptFinished, MaxKeptFinished)
 	}
-	within("aging_step", s.AgingStep, 0, MaxAgingStep)
-	if !slices.Contains(Policies, s.Policy) {
+	if e.AgingStepNs != nil {
+		within("aging_step", s.AgingStep, 0, MaxAgingStep)
+	}
+	if e.Policy != nil && !slices.Contains(Policies, s.Policy) {
 		add("policy", "%q is not a policy: %s may be", event.Cut(s.Policy, 32), strings.Join(Policies, ", "))
 	}
-	within("reconnect_tolerance", s.ReconnectTolerance, MinReconnectTolerance, MaxReconnectTolerance)
-	within("orphan_after", s.OrphanAfter, s.ReconnectTolerance, MaxOrphanAfter)
-	within("secret_retention", s.SecretRetention, 0, MaxSecretRetention)
+	if e.ReconnectToleranceNs != nil {
+		within("reconnect_tolerance", s.ReconnectTolerance, MinReconnectTolerance, MaxReconnectTolerance)
+	}
+	switch {
+	case e.OrphanAfterNs != nil:
+		within("orphan_after", s.OrphanAfter, s.ReconnectTolerance, MaxOrphanAfter)
+	case s.ReconnectTolerance > s.OrphanAfter:
+		add("reconnect_tolerance", "%s can't be: it may not be longer than orphan_after, %s", event.Duration(s.ReconnectTolerance), event.Duration(s.OrphanAfter))
+	}
+	if e.SecretRetentionNs != nil {
+		within("secret_retention", s.SecretRetention, 0, MaxSecretRetention)
+	}
 	return fault.Malformed("change", "the settings", wrong...)
 }

@@ -40,7 +40,18 @@ func TestChange(t *testing.T) {
 		{"a policy that does not exist", given(), when(settings.Change{Policy: to("random")}),
 			refused(`cannot change the settings: policy: "random" is not a policy: binpack, leastloaded may be`)},
 		{"a tolerance that is too short", given(), when(settings.Change{ReconnectTolerance: to(time.Millisecond)}),
-			refused("cannot change the settings: reconnect_tolerance: 1ms can't be: 1s to 1h may be")},
+			refused("cannot change the settings: reconnect_tolerance: 1ms can't be: 10s to 1h may be")},
+		{"a tolerance shorter than what workers need to be heard", given(), when(settings.Change{ReconnectTolerance: to(9 * time.Second)}),
+			refused("cannot change the settings: reconnect_tolerance: 9s can't be: 10s to 1h may be")},
+		{"a tolerance for longer than an agent goes on", given(&eventv1.SettingsChanged{OrphanAfterNs: to(int64(time.Minute))}), when(settings.Change{ReconnectTolerance: to(2 * time.Minute)}),
+			refused("cannot change the settings: reconnect_tolerance: 2m can't be: it may not be longer than orphan_after, 1m")},
+		{"what another version had set is not in the way", given(&eventv1.SettingsChanged{ReconnectToleranceNs: to(int64(time.Second))}),
+			when(settings.Change{Policy: to("leastloaded")}), then(&eventv1.SettingsChanged{Policy: to("leastloaded")})},
+		{"of the version they have", given(&eventv1.SettingsChanged{KeptFinished: to(uint32(5))}), when(settings.Change{Of: to(uint64(1)), KeptFinished: to(uint32(6))}),
+			then(&eventv1.SettingsChanged{KeptFinished: to(uint32(6))})},
+		{"of the version before somebody else's change", given(&eventv1.SettingsChanged{KeptFinished: to(uint32(5))}), when(settings.Change{Of: to(uint64(0)), KeptFinished: to(uint32(6))}),
+			refused("cannot change the settings: they are at version 1, the change is of version 0")},
+		{"again, when it was made already", given(&eventv1.SettingsChanged{KeptFinished: to(uint32(5))}), when(settings.Change{Of: to(uint64(0)), KeptFinished: to(uint32(5))}), nothing},
 		{"an agent that would give up before it is lost", given(), when(settings.Change{OrphanAfter: to(time.Second)}),
 			refused("cannot change the settings: orphan_after: 1s can't be: 30s to 7d may be")},
 		{"secrets that are kept for ever", given(), when(settings.Change{SecretRetention: to(366 * 24 * time.Hour)}),
@@ -59,7 +70,7 @@ func TestDefaults(t *testing.T) {
 	}
 	got := settings.Evolve(zero, &eventv1.SettingsChanged{KeptFinished: to(uint32(0))})
 	want := settings.Default()
-	want.KeptFinished = 0
+	want.KeptFinished, want.Version = 0, 1
 	if got != want || got.WithDefaults() != want {
 		t.Errorf("%+v", got)
 	}

@@ -82,6 +82,8 @@ func TestParseSaysWhatIsWrongAndWhere(t *testing.T) {
 			`environment: unknown field "environment", did you mean "env"?`,
 			`memory: unknown field "memory", did you mean "resources.memory"?`,
 			`max_retries: unknown field "max_retries", did you mean "retries.max"?`}},
+		{"two letters that changed places", `{"steps": [{"run": "x", "nmae": "y"}, {"rnu": "x"}]}`, []string{
+			`steps[0].nmae: unknown field "nmae", did you mean "name"?`, `steps[1].rnu: unknown field "rnu", did you mean "run"?`, "steps[1].run: it is needed"}},
 		{"a typing error below", `{"command": "x", "resources": {"memroy": "1Gi"}}`, []string{`resources.memroy: unknown field "memroy", did you mean "memory"?`}},
 		{"a field that only its other case has", `{"command": "x", "Name": "y"}`, []string{`Name: unknown field "Name", did you mean "name"?`}},
 		{"a field with a strange name", `{"command": "x", "a b\u001b": 1}`, []string{`["a b\x1b"]: unknown field "a b\x1b"`}},

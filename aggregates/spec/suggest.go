@@ -37,10 +37,10 @@ func nearest(word string, known []string) string {
 	return found
 }
 
-// distance is the number of letters to insert, delete or replace that makes b of
-// a.
+// distance is the number of letters to insert, delete, replace or swap with their
+// neighbours that makes b of a.
 func distance(a, b string) int {
-	last, row := make([]int, len(b)+1), make([]int, len(b)+1)
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {
 		last[j] = j
 	}
@@ -52,8 +52,11 @@ func distance(a, b string) int {
 				replace++
 			}
 			row[j+1] = min(replace, last[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
 		}
-		last, row = row, last
+		before, last, row = last, row, before
 	}
 	return last[len(b)]
 }

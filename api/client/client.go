@@ -230,6 +230,14 @@ func (c *Client) Put(ctx context.Context, path string, v url.Values, body []byte
 	return raw, c.decode(resp, &raw)
 }
 
+// Patch sends JSON and returns the body of the answer as the server sent it. match is
+// the ETag that what is changed must still have, or empty.
+func (c *Client) Patch(ctx context.Context, path string, body []byte, match string) (json.RawMessage, error) {
+	var raw json.RawMessage
+	err := c.call(ctx, http.MethodPatch, path, body, header{"If-Match": match}, &raw)
+	return raw, err
+}
+
 // Delete deletes what path names.
 func (c *Client) Delete(ctx context.Context, path string, v url.Values) error {
 	resp, err := c.do(ctx, http.MethodDelete, path, v, nil, nil)

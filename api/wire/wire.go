@@ -314,3 +314,24 @@ type LogHead struct {
 	Offset  uint64 `json:"offset" doc:"Up to which all was sent"`
 	Whole   bool   `json:"whole" doc:"No more bytes come"`
 }
+
+// Settings shape the cluster. Durations are written as in job files: 30s, 1h30m.
+type Settings struct {
+	Version            uint64 `json:"version" doc:"How often they were changed"`
+	AgingStep          string `json:"aging_step" doc:"How much longer another job must have waited to go before one with a priority that is higher by 1; of jobs submitted from then on. 0s: priority counts nothing" example:"1m"`
+	KeptFinished       uint32 `json:"kept_finished" doc:"How many ended jobs stay in memory, for lists; older ones are still read by id" example:"10000"`
+	OrphanAfter        string `json:"orphan_after" doc:"How long an agent goes on with its jobs without any server" example:"1h"`
+	Policy             string `json:"policy" enum:"binpack,leastloaded" doc:"Which worker of those that fit gets a job: the fullest, or the one with the most room"`
+	ReconnectTolerance string `json:"reconnect_tolerance" doc:"How long a worker may be silent until it is lost" example:"30s"`
+	SecretRetention    string `json:"secret_retention" doc:"How long a job's own secrets can be read after its end" example:"7d"`
+}
+
+// SettingsChange changes some settings; what is left out stays.
+type SettingsChange struct {
+	AgingStep          string `json:"aging_step,omitempty" doc:"0s to 1d" example:"1m"`
+	KeptFinished       uint32 `json:"kept_finished,omitempty" maximum:"1000000" doc:"Jobs" example:"10000"`
+	OrphanAfter        string `json:"orphan_after,omitempty" doc:"reconnect_tolerance to 7d" example:"1h"`
+	Policy             string `json:"policy,omitempty" enum:"binpack,leastloaded"`
+	ReconnectTolerance string `json:"reconnect_tolerance,omitempty" doc:"10s to 1h, at most orphan_after" example:"30s"`
+	SecretRetention    string `json:"secret_retention,omitempty" doc:"0s to 365d" example:"7d"`
+}

@@ -167,6 +167,7 @@ func newFake(t *testing.T) *fake {
 		}
 		w.WriteHeader(http.StatusNoContent)
 	})
+	serveSettings(mux)
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"info":{"title":"Hodei Jobs","version":"0.0.9"}}`)
 	})

@@ -40,7 +40,7 @@ func (p *parts) answer(ctx context.Context, group *errgroup.Group) {
 	counted := metrics.New(metrics.Config{Store: p.store, Wait: p.runner.Wait, Lag: p.runner.Lag, Journals: p.logs.Size, Version: version, Commit: build.Commit()})
 	handler, _ := api.New(api.Config{Commands: p.commands, Runner: p.runner, Store: p.store, Logs: p.logs, Telemetry: p.telemetry,
 		Clock: p.store.Now, Logger: p.logger, Watch: p.watch, Links: p.links, Metrics: counted, Version: version, WorkerToken: p.workerToken,
-		Warnings: p.archive.Warnings, Refuses: p.store.Progress,
+		Warnings: p.warnings, Refuses: p.store.Progress,
 		MaxStreams: p.config.MaxStreams, MaxTokenStreams: p.config.MaxTokenStreams}, stop)
 	web := &http.Server{Handler: handler, ReadHeaderTimeout: api.HeaderTimeout, WriteTimeout: answerLimit, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: api.MaxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(p.logger.Handler(), slog.LevelDebug)}

@@ -178,6 +178,7 @@ func (s *stage) each(_ eventstore.Position, errs []error) {
 //	submit J [retries=1] [backoff=10s] [timeout=1m] [exclusive] [secret]
 //	bind J W · start J · cancel J · succeed J
 //	tolerance 10s          sets the reconnect tolerance
+//	orphan 1h              sets how long agents go on without a server
 //	retention 1h           sets how long secrets of jobs that ended are kept
 //	keys J...              only these have data keys
 //	restart                ends the controller, and starts another
@@ -217,6 +218,9 @@ func (s *stage) do(words []string) {
 	case "tolerance":
 		d := s.duration(name)
 		s.must(c.ChangeSettings(ctx, caller, settings.Change{ReconnectTolerance: &d}))
+	case "orphan":
+		d := s.duration(name)
+		s.must(c.ChangeSettings(ctx, caller, settings.Change{OrphanAfter: &d}))
 	case "retention":
 		d := s.duration(name)
 		s.must(c.ChangeSettings(ctx, caller, settings.Change{SecretRetention: &d}))

@@ -117,7 +117,7 @@ func lastHeard(heard Heard, r *workers.Worker) int64 {
 
 // lookAtStranded finds the attempts of workers that are lost or have ended. An
 // attempt that is exclusive and may still run is left alone until its agent,
-// which has no server, must have stopped it.
+// which has no server, must have stopped it, by what it was told when it had one.
 func lookAtStranded(found *work, world *projections.World, heard Heard, now int64) {
 	for n := range world.Cluster.Stranded() {
 		r, known := world.Workers.Get(n.ID)
@@ -128,7 +128,7 @@ func lookAtStranded(found *work, world *projections.World, heard Heard, now int6
 		loss := job.Lose{Cause: job.CauseWorkerTerminated}
 		var orphaned int64
 		if lost {
-			orphaned = r.Since + int64(world.Settings.OrphanAfter)
+			orphaned = r.Since + r.GoesOn
 			loss = job.Lose{Cause: job.CauseWorkerLost, Silent: time.Duration(now - lastHeard(heard, r))}
 		}
 		for a := range world.Cluster.Attempts(n.ID, 0) {

@@ -16,9 +16,11 @@ type met struct{ what, value, change, seen string }
 // How a limit is changed, where many have the same answer.
 const (
 	fixed   = "fixed"
-	setting = "fixed: a default of the cluster that no command changes"
 	refused = "refused, exit code 2"
 )
+
+// set says how a setting of the cluster is changed, by its name.
+func set(name string) string { return "`hodei settings set " + name + "=…`" }
 
 // metLimits are the limits that users may meet, by what they do.
 var metLimits = []struct {
@@ -45,7 +47,7 @@ var metLimits = []struct {
 		{"Secrets of a job; a value", "{aggregates/spec.MaxSecrets}; {aggregates/spec.MaxSecretValue} bytes", fixed, refused},
 		{"The shortest value that is masked in output", "{agentproto/agent/mask.MinSecret} bytes", fixed, "the job's output begins with `hodei: the secret NAME is not masked`: it would be found in everything"},
 		{"Versions of a stored secret", "the newest {aggregates/secret.MaxVersions}", fixed, "a job that asks for an older one fails as `secret_unavailable`"},
-		{"How long a job's own secrets can be read after its end", "SECRET_RETENTION", setting, "`hodei job events` shows that the key was dropped"},
+		{"How long a job's own secrets can be read after its end", "SECRET_RETENTION", set("secret_retention"), "`hodei job events` shows that the key was dropped"},
 	}},
 	{"Output of jobs", "", []met{
 		{"Output of one job", "{aggregates/spec.DefaultLogLimit} bytes unless it says; {aggregates/spec.MinLogLimit} bytes to {aggregates/spec.MaxLogLimit} bytes", "`--log-limit`", "a line in the log says so; the rest is dropped, and the job goes on"},
@@ -58,16 +60,17 @@ var metLimits = []struct {
 	{"Asking the server", "", []met{
 		{"Items of a page (`--limit`)", "up to 1,000", "`--limit`", "the list says how to go on: `--cursor`"},
 		{"Body and header of a request; the time to send them", "{api.maxBody} bytes and {api.MaxHeaderBytes} bytes; {api.bodyTimeout} and {api.HeaderTimeout}", fixed, "413, 431, or the connection is closed"},
+		{"How long a server that stops waits for requests under way", "{cmd/hodei.stopHTTP}", fixed, "who is still sending or reading then is cut off; sent again with the same idempotency key, a job is submitted once"},
 		{"Streams that follow something, all and of one token", "{api.MaxStreams}; {api.MaxTokenStreams}", "`--max-streams` `--max-token-streams` of `hodei dev` and `hodei server`", "429; `hodei` tries again"},
-		{"Ended jobs in memory", "the newest KEPT_FINISHED", setting, "older ones are missing in `hodei job list`, and still shown by their id"},
+		{"Ended jobs in memory", "the newest KEPT_FINISHED", set("kept_finished"), "older ones are missing in `hodei job list`, and still shown by their id"},
 		{"How far lists may be behind the log", "{projections.MaxLag} events", fixed, "commands wait up to {projections.MaxAdmission}, then get 429 with Retry-After"},
 		{"How long a reader may not read", "{api/sse.WriteLimit}", fixed, "the stream is closed; a client goes on where it was"},
 	}},
 	{"Workers", "", []met{
 		{"How long a worker token can be used", "24 h, up to {cmd/hodei.maxTokenHours} h", "`hodei worker token --hours`", "the agent is refused for good and exits with 3"},
 		{"How long a worker that a server starts may take to connect", "{cmd/hodei.launchLimit}", fixed, "it is ended (`could not be launched: timeout`), and another is started"},
-		{"How long a worker may be silent until it is lost", "RECONNECT_TOLERANCE", setting, "its jobs are `lost`, and run again only if they say so (`--retries`)"},
-		{"How long an agent keeps jobs without a server", "ORPHAN_AFTER", setting, "it cancels them; a server that comes back sooner takes them back"},
+		{"How long a worker may be silent until it is lost", "RECONNECT_TOLERANCE", set("reconnect_tolerance"), "its jobs are `lost`, and run again only if they say so (`--retries`)"},
+		{"How long an agent keeps jobs without a server", "ORPHAN_AFTER", set("orphan_after"), "it cancels them; a server that comes back sooner takes them back"},
 		{"How long a session of an agent lasts", "{agentproto/gateway.defaultRenew}, less a random part up to half of it", fixed, "nothing: the next is opened before it ends; one that a proxy cuts sooner is resumed"},
 		{"How long the server's certificate for agents is valid, if it makes it itself", "{agentproto/gateway/authority.leafLifetime}, replaced when {agentproto/gateway/authority.leafRenewal} are left", "`--tls-cert` `--tls-key` of `hodei dev` and `hodei server` for another", "nothing: agents get the new one with their next session"},
 		{"Agents that are let in", "{agentproto/gateway.defaultAdmitRate} a second after {agentproto/gateway.defaultAdmitBurst} at once; of known workers so many that all can be back within half the tolerance, up to {agentproto/gateway.maxAdmitRate} a second", fixed,

@@ -29,23 +29,38 @@ type scrub struct {
 }
 
 // run scrubs until ctx ends or the store has failed. The first time it begins
-// anywhere, so that each journal has its turn however often the server starts.
+// anywhere, so that each journal has its turn however often the server starts. What
+// can't be read is no proof of damage: it is tried again, and told of meanwhile.
 func (s *scrub) run(ctx context.Context) {
 	pause := scrubAfter
 	from := rand.Float64()
 	for s.wait(ctx, pause) {
 		begun := time.Now()
 		journals, bytes, err := s.all(ctx, from)
-		if err != nil {
-			if ctx.Err() == nil && s.store.Err() == nil { // else somebody has said why
-				s.store.logger.Error("the log could not be verified", "error", err)
-			}
-			return
-		}
 		took := time.Since(begun)
-		s.store.logger.Info("the log was verified", "journals", journals, "bytes", bytes, "took", took)
-		pause, from = max(0, scrubEvery-took), 0
+		switch {
+		case ctx.Err() != nil, s.store.Err() != nil: // somebody has said why
+			return
+		case err != nil:
+			s.store.logger.Error("the log can't be verified", "error", err, "again in", scrubAfter)
+			s.store.unverified.Store(&err)
+			pause, from = scrubAfter, 0
+		default:
+			s.store.logger.Info("the log was verified", "journals", journals, "bytes", bytes, "took", took)
+			s.store.unverified.Store(nil)
+			pause, from = max(0, scrubEvery-took), 0
+		}
 	}
+}
+
+// Unverified returns why the log could not be verified in the background when that
+// was tried last, nil if it could or was not tried yet. Damage that is found ends the
+// store; this is what can't be read. It is safe for concurrent use.
+func (s *Store) Unverified() error {
+	if err := s.unverified.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // wait returns false if ctx ended or the store failed meanwhile.

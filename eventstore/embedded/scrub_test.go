@@ -104,6 +104,38 @@ func TestTheScrubReadsNoFasterThanItMay(t *testing.T) {
 	})
 }
 
+// What can't be read is told of and tried again: it may be the disk's fault, not the
+// log's.
+func TestALogThatCanNotBeReadIsTriedAgain(t *testing.T) {
+	cfg, journals := cold(t)
+	segments, err := filepath.Glob(filepath.Join(journals[1].Folder(), "0*"))
+	if err != nil || len(segments) != 1 {
+		t.Fatal(segments, err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := openStore(t, cfg)
+		must := func(err error) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		must(os.Rename(segments[0], segments[0]+".away"))
+		must(os.Mkdir(segments[0], 0o700)) // reading it fails
+		for range 2 {
+			<-time.After(2 * scrubEvery) // the first round begins anywhere
+			if s.Unverified() == nil || s.Err() != nil {
+				t.Errorf("told is %v, the store has ended with %v", s.Unverified(), s.Err())
+			}
+		}
+		must(os.Remove(segments[0]))
+		must(os.Rename(segments[0]+".away", segments[0]))
+		<-time.After(scrubAfter + time.Hour)
+		if s.Unverified() != nil || s.Err() != nil {
+			t.Errorf("when it can be read again: %v, %v", s.Unverified(), s.Err())
+		}
+	})
+}
+
 func TestNoScrubIfItIsNotWanted(t *testing.T) {
 	cfg, journals := cold(t)
 	synctest.Test(t, func(t *testing.T) {

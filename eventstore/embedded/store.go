@@ -89,6 +89,8 @@ type Store struct {
 	closeErr error
 	isClosed atomic.Bool
 
+	unverified atomic.Pointer[error] // why the last scrub could not read the log; nil if it could
+
 	failing sync.Once
 	failed  chan struct{}
 	err     error // why it failed; written before failed is closed

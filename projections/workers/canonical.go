@@ -34,6 +34,7 @@ func (row *Worker) encode(w *canonical.Writer) {
 	w.Text(string(row.PublicKey))
 	w.Text(string(row.Instance))
 	w.Uint(row.Epoch)
+	w.Int(row.GoesOn)
 	w.Bool(row.Cordoned)
 	w.Bool(row.Draining)
 	w.Int(row.Deadline)
@@ -77,6 +78,7 @@ func decodeWorker(r *canonical.Reader) *Worker {
 		PublicKey: bytesOf(r.Text()),
 		Instance:  bytesOf(r.Text()),
 		Epoch:     r.Uint(),
+		GoesOn:    r.Int(),
 		Cordoned:  r.Bool(),
 		Draining:  r.Bool(),
 		Deadline:  r.Int(),

@@ -41,6 +41,7 @@ type Worker struct {
 	PublicKey []byte // Ed25519; nil until it registered
 	Instance  []byte // of the agent's process whose session is or was the newest
 	Epoch     uint64 // of that session
+	GoesOn    int64  // ns that its agent goes on without a server at most, whichever change of the settings it has heard of
 
 	Cordoned bool
 	Draining bool
@@ -126,5 +127,21 @@ func (ws *Workers) Set(w *Worker) {
 	for ws.ended.Len() > KeptTerminated {
 		_, oldest, _ := ws.ended.PopMin()
 		ws.rows.Delete(oldest)
+	}
+}
+
+// GoOnFor notes that agents which are connected may have been told to go on for so
+// many ns without a server. Only the World calls it.
+func (ws *Workers) GoOnFor(ns int64) {
+	var told []*Worker
+	for w := range ws.All() {
+		if w.Status == worker.Connected && w.GoesOn < ns {
+			told = append(told, w)
+		}
+	}
+	for _, w := range told {
+		row := *w
+		row.GoesOn = ns
+		ws.Set(&row)
 	}
 }
