@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/hodei-jobs/hodei/eventstore"
+	"github.com/hodei-jobs/hodei/eventstore/fields"
 	"github.com/hodei-jobs/hodei/eventstore/wal"
 )
 
@@ -61,9 +62,9 @@ func decode(w wal.Frame) (*frame, error) {
 		number: w.Number, first: eventstore.Position(w.First), chain: w.Chain,
 		records: make([]eventstore.Record, 0, min(int(w.Count), len(w.Body))),
 	}
-	d := decoder{b: w.Body}
-	for len(d.b) > 0 {
-		n := d.uvarint()
+	d := decoder{fields.Reader{Rest: w.Body}}
+	for len(d.Rest) > 0 {
+		n := d.Uvarint()
 		if n == 0 || n > uint64(int(w.Count)-len(f.records)) {
 			return nil, errForm
 		}
@@ -74,7 +75,7 @@ func decode(w wal.Frame) (*frame, error) {
 			d.record(r)
 			r.Position = f.last()
 		}
-		if d.bad {
+		if d.Bad {
 			return nil, errForm
 		}
 	}
@@ -91,51 +92,24 @@ func checkBody(w wal.Frame) error {
 	return err
 }
 
-type decoder struct {
-	b   []byte
-	bad bool
-}
+// decoder reads records.
+type decoder struct{ fields.Reader }
 
 func (d *decoder) record(r *eventstore.Record) {
 	r.Stream = eventstore.StreamID(d.text())
-	r.Revision = eventstore.Revision(d.uvarint())
-	copy(r.ID[:], d.bytes(uint64(len(r.ID))))
+	r.Revision = eventstore.Revision(d.Uvarint())
+	copy(r.ID[:], d.Bytes(uint64(len(r.ID))))
 	r.Type = d.text()
-	if t := d.bytes(8); len(t) == 8 {
+	if t := d.Bytes(8); len(t) == 8 {
 		r.Time = int64(binary.BigEndian.Uint64(t))
 	}
-	r.Metadata = d.bytes(d.uvarint())
-	r.Data = d.bytes(d.uvarint())
-}
-
-func (d *decoder) uvarint() uint64 {
-	if len(d.b) > 0 && d.b[0] < 0x80 { // nearly always
-		n := d.b[0]
-		d.b = d.b[1:]
-		return uint64(n)
-	}
-	n, k := binary.Uvarint(d.b)
-	if k <= 0 {
-		d.bad, d.b = true, nil
-		return 0
-	}
-	d.b = d.b[k:]
-	return n
-}
-
-func (d *decoder) bytes(n uint64) []byte {
-	if n > uint64(len(d.b)) {
-		d.bad, d.b = true, nil
-		return nil
-	}
-	b := d.b[:n:n]
-	d.b = d.b[n:]
-	return b
+	r.Metadata = d.Bytes(d.Uvarint())
+	r.Data = d.Bytes(d.Uvarint())
 }
 
 // text returns a string that shares the frame's body.
 func (d *decoder) text() string {
-	b := d.bytes(d.uvarint())
+	b := d.Bytes(d.Uvarint())
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/hodei-jobs/hodei/eventstore/fields"
 )
 
 // Beside its journals a log keeps small files, all of one form: a magic of four
@@ -124,47 +126,22 @@ func (j Journal) encodeSeal() []byte {
 // decodeSeal reads what encodeSeal wrote. Its checksum was right, so anything
 // unexpected is another version's form.
 func decodeSeal(dir string, payload []byte) (Journal, error) {
-	d := decoder{b: payload}
+	d := fields.Reader{Rest: payload}
 	j := Journal{
-		Frame: d.uvarint(), Frames: d.uvarint(), First: d.uvarint(), Next: d.uvarint(),
-		Bytes: int64(d.uvarint()), Sealed: true, dir: dir,
+		Frame: d.Uvarint(), Frames: d.Uvarint(), First: d.Uvarint(), Next: d.Uvarint(),
+		Bytes: int64(d.Uvarint()), Sealed: true, dir: dir,
 	}
-	copy(j.Chain[:], d.bytes(32))
-	copy(j.ChainAfter[:], d.bytes(32))
-	j.Meta = d.bytes(d.uvarint())
-	n := d.uvarint()
-	for i := uint64(0); i < n && !d.bad; i++ {
-		j.ways = append(j.ways, waypoint{place{d.uvarint(), d.uvarint()}, int64(d.uvarint())})
+	copy(j.Chain[:], d.Bytes(32))
+	copy(j.ChainAfter[:], d.Bytes(32))
+	j.Meta = d.Bytes(d.Uvarint())
+	n := d.Uvarint()
+	for i := uint64(0); i < n && !d.Bad; i++ {
+		j.ways = append(j.ways, waypoint{place{d.Uvarint(), d.Uvarint()}, int64(d.Uvarint())})
 	}
-	if d.bad || len(d.b) > 0 {
+	if !d.Whole() {
 		return Journal{}, &DamageError{File: filepath.Join(dir, sealName), Reason: "it is not a seal of this version"}
 	}
 	return j, nil
-}
-
-type decoder struct {
-	b   []byte
-	bad bool
-}
-
-func (d *decoder) uvarint() uint64 {
-	n, k := binary.Uvarint(d.b)
-	if k <= 0 {
-		d.bad = true
-		return 0
-	}
-	d.b = d.b[k:]
-	return n
-}
-
-func (d *decoder) bytes(n uint64) []byte {
-	if n > uint64(len(d.b)) {
-		d.bad = true
-		return nil
-	}
-	b := d.b[:n:n]
-	d.b = d.b[n:]
-	return b
 }
 
 // DamageError says that a file is not what was written.
