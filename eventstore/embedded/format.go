@@ -114,12 +114,14 @@ func (d *decoder) text() string {
 }
 
 // sealMeta is what the store writes into a journal's seal: what it must know of
-// a journal without reading it.
+// a journal without reading it. The streams are many: they stay on disk.
 type sealMeta struct {
 	lastTime int64 // of its last record
 	maxID    int64 // the highest time of an event id in this and all earlier journals, ms
 	begun    bloom // streams whose first record is in it
 }
+
+const sealMetaBytes = 16 // that stay in memory: all but the streams
 
 func (m sealMeta) encode() []byte {
 	b := binary.BigEndian.AppendUint64(nil, uint64(m.lastTime))
@@ -128,13 +130,13 @@ func (m sealMeta) encode() []byte {
 }
 
 func decodeSealMeta(b []byte) (sealMeta, bool) {
-	if len(b) < 16 {
+	if len(b) < sealMetaBytes {
 		return sealMeta{}, false
 	}
 	return sealMeta{
 		lastTime: int64(binary.BigEndian.Uint64(b)),
 		maxID:    int64(binary.BigEndian.Uint64(b[8:])),
-		begun:    bloom(b[16:]),
+		begun:    bloom(b[sealMetaBytes:]),
 	}, true
 }
 

@@ -273,6 +273,14 @@ func (s *Store) spanOf(v streamView, r eventstore.Revision) (span, error) {
 	return span{run.Position, run.Revision, run.Count}, nil
 }
 
+// mayBegin reports whether a stream's first record may be in a sealed journal. Of
+// one whose seal can't be read it may.
+func mayBegin(j wal.Journal, stream eventstore.StreamID) bool {
+	b, err := j.ReadMeta()
+	meta, ok := decodeSealMeta(b)
+	return err != nil || !ok || meta.begun.mayHave(stream)
+}
+
 // scanStream finds a stream's records in the log itself: slow, but right while
 // the index is being checked or made anew. Journals before the one in which the
 // stream begins are passed over by the seals' filters.
@@ -281,8 +289,7 @@ func (s *Store) scanStream(ctx context.Context, stream eventstore.StreamID) (str
 	t := s.tail.Load()
 	from := eventstore.Position(max(1, s.log.First()))
 	for _, j := range s.log.Journals() {
-		meta, ok := decodeSealMeta(j.Meta)
-		if !j.Sealed || !ok || meta.begun.mayHave(stream) {
+		if !j.Sealed || mayBegin(j, stream) {
 			break
 		}
 		from = eventstore.Position(j.Next)

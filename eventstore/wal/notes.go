@@ -77,7 +77,7 @@ type Journal struct {
 	Bytes      int64    // of its segment
 	Chain      [32]byte // before its first record
 	ChainAfter [32]byte // after its last; of a sealed one only
-	Meta       []byte   // what the caller gave to Roll; of a sealed one only
+	Meta       []byte   // what the caller gave to Roll, or the beginning of it; of a sealed one only
 	Sealed     bool
 
 	dir  string
@@ -87,6 +87,20 @@ type Journal struct {
 
 // Folder returns the journal's folder, for a copy of a sealed one.
 func (j Journal) Folder() string { return j.dir }
+
+// ReadMeta reads from a sealed journal what the caller gave to Roll. Errors: a
+// *[DamageError], [ErrRemoved], or those of the disk.
+func (j Journal) ReadMeta() ([]byte, error) {
+	payload, ok, err := readNote(filepath.Join(j.dir, sealName), sealMagic)
+	if err == nil && !ok {
+		err = ErrRemoved
+	}
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := decodeSeal(j.dir, payload)
+	return sealed.Meta, err
+}
 
 func (j Journal) segment() string { return filepath.Join(j.dir, segmentName) }
 

@@ -250,6 +250,7 @@ func (l *Log) loadSealed(dir string, payload []byte) error {
 		damaged.Reason = fmt.Sprintf("it has %d bytes, its seal says %d", info.Size(), j.Bytes)
 		return damaged
 	}
+	j.Meta = l.kept(j.Meta)
 	l.push(j)
 	return nil
 }

@@ -21,6 +21,7 @@
 package wal
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -40,6 +41,10 @@ type Options struct {
 	JournalBytes int64             // 0 means DefaultJournalBytes
 	Check        func(Frame) error // whether a frame's body is one the caller could have written; nil: any is
 	Files        Files             // nil means Disk
+
+	// MetaBytes is how much of what each journal was given by Roll stays in memory,
+	// as Journal.Meta; [Journal.ReadMeta] reads the rest. 0 means all.
+	MetaBytes int
 
 	// Accept is called when all was found sound and before anything is changed on
 	// disk; a torn frame is still there. The log can be read, it can't be kept. An
@@ -73,6 +78,7 @@ type Log struct {
 	files Files
 	check func(Frame) error
 	limit int64
+	meta  int // bytes of each that stay in memory; 0 is all
 
 	accept func(*Log, Recovery) error
 
@@ -108,7 +114,7 @@ type Recovery struct {
 // whole newest journal and cuts off a last frame that a crash has torn. Anything
 // else that is not as it was written is a *[DamageError], and nothing is changed.
 func Open(dir string, opts Options) (*Log, Recovery, error) {
-	l := &Log{dir: dir, files: opts.Files, check: opts.Check, limit: opts.JournalBytes, accept: opts.Accept}
+	l := &Log{dir: dir, files: opts.Files, check: opts.Check, limit: opts.JournalBytes, meta: opts.MetaBytes, accept: opts.Accept}
 	if l.files == nil {
 		l.files = Disk{}
 	}
@@ -178,12 +184,21 @@ func (l *Log) Roll(after [32]byte, meta []byte) error {
 	}
 	segment := l.segment
 	l.segment = nil
+	j.Meta = l.kept(meta)
 	l.push(j)
 	l.publish()
 	if err := segment.Close(); err != nil {
 		return l.fail("close a journal", err)
 	}
 	return nil
+}
+
+// kept returns a copy of what stays in memory of a journal's meta.
+func (l *Log) kept(meta []byte) []byte {
+	if l.meta > 0 {
+		meta = meta[:min(len(meta), l.meta)]
+	}
+	return bytes.Clone(meta)
 }
 
 // push moves a sealed journal to the others and sets up the one after it.
