@@ -8,9 +8,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hodei-jobs/hodei/aggregates/event"
+	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
 	"github.com/hodei-jobs/hodei/aggregates/fault"
+	"github.com/hodei-jobs/hodei/aggregates/id"
+	"github.com/hodei-jobs/hodei/aggregates/worker"
 	"github.com/hodei-jobs/hodei/commands"
 	"github.com/hodei-jobs/hodei/eventstore"
+	"github.com/hodei-jobs/hodei/projections/worldtest"
 )
 
 // onStage plays a test on a stage without a controller.
@@ -52,6 +57,25 @@ func (o *other) LoseJobs(ctx context.Context, c commands.Caller, losses []comman
 		return 0, errs
 	}
 	return o.Service.LoseJobs(ctx, c, losses)
+}
+
+// A worker whose events can't be understood stays as it is, however long it is
+// silent: what is said of it changes no World, so it would be said again for ever.
+func TestAFrozenWorkerIsLeftAlone(t *testing.T) {
+	const w1, hour = id.ID(1), int64(time.Hour)
+	for _, frozen := range []bool{false, true} {
+		l := worldtest.New()
+		l.Add(event.WorkerStream(w1), &eventv1.WorkerRegistered{Facts: &eventv1.WorkerFacts{Name: "atlas"}, PublicKey: make([]byte, worker.KeyBytes)},
+			&eventv1.WorkerConnected{Epoch: 1, Instance: []byte{1}})
+		if frozen {
+			l.AddRaw(event.WorkerStream(w1), "WorkerDisconnected", []byte{0xff})
+		}
+		var watch watch
+		found := watch.look(l.World(), nobody{}, l.Now+hour)
+		if silent := len(found.silent); (silent == 0) != frozen || found.none() != frozen {
+			t.Errorf("frozen %t: %d workers are silent for too long", frozen, silent)
+		}
+	}
 }
 
 func TestManyAttemptsOfOneWorkerAreAllTaken(t *testing.T) {
