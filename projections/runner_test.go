@@ -144,23 +144,32 @@ func TestRunnerFollowsTheLog(t *testing.T) {
 	same(t, "the runner's World", r.World(), m.log.World())
 }
 
-// While the runner is behind, no more than 256 events are applied and not shown.
+// While the runner is behind, no more than 256 events are applied and not shown,
+// however few a read returns.
 func TestRunnerPublishesOnItsWay(t *testing.T) {
-	m := newMemory()
-	r, stop := run(t, m)
-	<-r.Ready()
-	m.mu.Lock()
-	m.reading = func(from eventstore.Position) {
-		if shown := r.World().Position; from > shown+256 {
-			t.Errorf("#%d is read, and shown is the World at #%d", from, shown)
-		}
-	}
-	m.mu.Unlock()
-	if err := r.WaitFor(t.Context(), m.commit(submissions(3000))); err != nil {
-		t.Fatal(err)
-	}
-	if err := stop(); err != nil {
-		t.Fatal(err)
+	const most = 256
+	for _, reads := range []int{0, 100} {
+		synctest.Test(t, func(t *testing.T) { // so that no time passes
+			m := newMemory()
+			r, stop := run(t, m)
+			<-r.Ready()
+			var shown eventstore.Position
+			m.mu.Lock()
+			m.most = reads
+			m.reading = func(from eventstore.Position) {
+				before := shown
+				if shown = r.World().Position; shown > before+most || from > shown+most {
+					t.Errorf("reads of %d: #%d is read, and shown is the World at #%d, after that at #%d", reads, from, shown, before)
+				}
+			}
+			m.mu.Unlock()
+			if err := r.WaitFor(t.Context(), m.commit(submissions(3000))); err != nil {
+				t.Fatal(err)
+			}
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }
 
