@@ -51,6 +51,9 @@ func TestWhoWaitsForAWorld(t *testing.T) {
 			t.Errorf("the World includes #7, who waited for it got %v", err)
 		}
 		expect(1)
+		if w, err := p.register(7); w != nil || err != nil { // it was published just before
+			t.Errorf("who comes to wait for what is there already waits: %v, %v", w, err)
+		}
 		p.stop()
 		if err := <-beyond; fault.KindOf(err) != fault.Unavailable {
 			t.Errorf("no World will include #8, who waited for it got %v", err)

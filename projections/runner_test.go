@@ -144,6 +144,31 @@ func TestRunnerFollowsTheLog(t *testing.T) {
 	same(t, "the runner's World", r.World(), m.log.World())
 }
 
+// A start that is given up is not ready, and shows nothing half made.
+func TestAStartThatIsGivenUpIsNotReady(t *testing.T) {
+	m := newMemory()
+	m.commit(submissions(2000))
+	ctx, giveUp := context.WithCancel(t.Context())
+	m.most = 1
+	m.reading = func(from eventstore.Position) {
+		if from == 10 {
+			giveUp()
+		}
+	}
+	r := projections.NewRunner(m, projections.RunnerConfig{})
+	if err := r.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-r.Ready():
+		t.Error("it says that it is ready")
+	default:
+	}
+	if at := r.World().Position; at != 0 {
+		t.Errorf("it shows the World at #%d of #2000", at)
+	}
+}
+
 // While the runner is behind, no more than 256 events are applied and not shown,
 // however few a read returns.
 func TestRunnerPublishesOnItsWay(t *testing.T) {
