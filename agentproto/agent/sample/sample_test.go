@@ -126,8 +126,10 @@ time.sleep(1000)`)
 			t.Errorf("%d MB are told, want about 60 and what four interpreters need", memory>>20)
 		}
 	}
-	if peak := j.end().PeakMemory; peak != u.PeakMemory {
-		t.Errorf("the peak is %d MB at the end", peak>>20)
+	// It may be more: what others on this machine share with a process counts in part
+	// while it runs, and whole at its end.
+	if peak := j.end().PeakMemory; peak < u.PeakMemory || peak > 2*size {
+		t.Errorf("the peak is %d MB at the end, it was %d", peak>>20, u.PeakMemory>>20)
 	}
 }
 
