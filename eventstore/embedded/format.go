@@ -140,6 +140,14 @@ func decodeSealMeta(b []byte) (sealMeta, bool) {
 	}, true
 }
 
+// mayBegin reports whether a stream's first record may be in a sealed journal. Of
+// one whose seal can't be read it may.
+func mayBegin(j wal.Journal, stream eventstore.StreamID) bool {
+	b, err := j.ReadMeta()
+	meta, ok := decodeSealMeta(b)
+	return err != nil || !ok || meta.begun.mayHave(stream)
+}
+
 // bloom is a set of streams that may hold more than was put into it, never less.
 // An empty one holds everything: nothing is known.
 type bloom []byte

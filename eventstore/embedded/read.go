@@ -273,14 +273,6 @@ func (s *Store) spanOf(v streamView, r eventstore.Revision) (span, error) {
 	return span{run.Position, run.Revision, run.Count}, nil
 }
 
-// mayBegin reports whether a stream's first record may be in a sealed journal. Of
-// one whose seal can't be read it may.
-func mayBegin(j wal.Journal, stream eventstore.StreamID) bool {
-	b, err := j.ReadMeta()
-	meta, ok := decodeSealMeta(b)
-	return err != nil || !ok || meta.begun.mayHave(stream)
-}
-
 // scanStream finds a stream's records in the log itself: slow, but right while
 // the index is being checked or made anew. Journals before the one in which the
 // stream begins are passed over by the seals' filters.

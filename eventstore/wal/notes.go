@@ -88,6 +88,14 @@ type Journal struct {
 // Folder returns the journal's folder, for a copy of a sealed one.
 func (j Journal) Folder() string { return j.dir }
 
+// kept returns a copy of what stays in memory of a journal's meta.
+func (l *Log) kept(meta []byte) []byte {
+	if l.meta > 0 {
+		meta = meta[:min(len(meta), l.meta)]
+	}
+	return bytes.Clone(meta)
+}
+
 // ReadMeta reads from a sealed journal what the caller gave to Roll. Errors: a
 // *[DamageError], [ErrRemoved], or those of the disk.
 func (j Journal) ReadMeta() ([]byte, error) {

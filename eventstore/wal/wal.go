@@ -21,7 +21,6 @@
 package wal
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -191,14 +190,6 @@ func (l *Log) Roll(after [32]byte, meta []byte) error {
 		return l.fail("close a journal", err)
 	}
 	return nil
-}
-
-// kept returns a copy of what stays in memory of a journal's meta.
-func (l *Log) kept(meta []byte) []byte {
-	if l.meta > 0 {
-		meta = meta[:min(len(meta), l.meta)]
-	}
-	return bytes.Clone(meta)
 }
 
 // push moves a sealed journal to the others and sets up the one after it.
