@@ -89,3 +89,23 @@ func TestAWindowThatCountsPiecesOtherwise(t *testing.T) {
 		}
 	})
 }
+
+// What is written while earlier bytes wait to be taken goes with them, and costs no
+// credit.
+func TestBytesJoinThoseThatMayGo(t *testing.T) {
+	inBubble(t, func(t *testing.T, o *outbox.Outbox) {
+		b := o.Open(key)
+		for range 20 { // more than there is credit for
+			write(t, b, outbox.Stdout, "x")
+		}
+		if p := taken(o); len(p) != 1 || len(p[0]) != 20 {
+			t.Errorf("%q went", p)
+		}
+		for i := range 9 {
+			write(t, b, outbox.Stdout, "y")
+			if n := size(taken(o)); n != 1 {
+				t.Errorf("line %d: %d bytes at once", i, n)
+			}
+		}
+	})
+}
