@@ -113,9 +113,6 @@ func TestAThousandReadersOfAFlood(t *testing.T) {
 	}
 	t.Logf("%d readers made the server use %d MB", readers, used>>20)
 	slices.Sort(appends)
-	if median := appends[len(appends)/2]; median > 5*time.Millisecond { // the slowest tell of this machine's load
-		t.Errorf("half of the appends took longer than %s", median)
-	}
 	t.Logf("of %d appends half took %s, 99 of 100 %s", len(appends), appends[len(appends)/2], appends[len(appends)*99/100])
 	late := s.events(path, plain[1])
 	if hashOf(t, late) != sum {

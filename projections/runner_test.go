@@ -144,23 +144,57 @@ func TestRunnerFollowsTheLog(t *testing.T) {
 	same(t, "the runner's World", r.World(), m.log.World())
 }
 
-// While the runner is behind, no more than 256 events are applied and not shown.
-func TestRunnerPublishesOnItsWay(t *testing.T) {
+// A start that is given up is not ready, and shows nothing half made.
+func TestAStartThatIsGivenUpIsNotReady(t *testing.T) {
 	m := newMemory()
-	r, stop := run(t, m)
-	<-r.Ready()
-	m.mu.Lock()
+	m.commit(submissions(2000))
+	ctx, giveUp := context.WithCancel(t.Context())
+	m.most = 1
 	m.reading = func(from eventstore.Position) {
-		if shown := r.World().Position; from > shown+256 {
-			t.Errorf("#%d is read, and shown is the World at #%d", from, shown)
+		if from == 10 {
+			giveUp()
 		}
 	}
-	m.mu.Unlock()
-	if err := r.WaitFor(t.Context(), m.commit(submissions(3000))); err != nil {
+	r := projections.NewRunner(m, projections.RunnerConfig{})
+	if err := r.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if err := stop(); err != nil {
-		t.Fatal(err)
+	select {
+	case <-r.Ready():
+		t.Error("it says that it is ready")
+	default:
+	}
+	if at := r.World().Position; at != 0 {
+		t.Errorf("it shows the World at #%d of #2000", at)
+	}
+}
+
+// While the runner is behind, no more than 256 events are applied and not shown,
+// however few a read returns.
+func TestRunnerPublishesOnItsWay(t *testing.T) {
+	const most = 256
+	for _, reads := range []int{0, 100} {
+		synctest.Test(t, func(t *testing.T) { // so that no time passes
+			m := newMemory()
+			r, stop := run(t, m)
+			<-r.Ready()
+			var shown eventstore.Position
+			m.mu.Lock()
+			m.most = reads
+			m.reading = func(from eventstore.Position) {
+				before := shown
+				if shown = r.World().Position; shown > before+most || from > shown+most {
+					t.Errorf("reads of %d: #%d is read, and shown is the World at #%d, after that at #%d", reads, from, shown, before)
+				}
+			}
+			m.mu.Unlock()
+			if err := r.WaitFor(t.Context(), m.commit(submissions(3000))); err != nil {
+				t.Fatal(err)
+			}
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hodei-jobs/hodei/agentproto/agent"
 	"github.com/hodei-jobs/hodei/agentproto/agent/credential"
+	"github.com/hodei-jobs/hodei/agentproto/agent/process/processtest"
 	agentprotov1 "github.com/hodei-jobs/hodei/agentproto/v1"
 )
 
@@ -143,16 +144,7 @@ func gate(t *testing.T) (path string, open func()) {
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	ticker := time.NewTicker(2 * time.Millisecond)
-	defer ticker.Stop()
-	deadline := time.After(patience)
-	for !holds() {
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			t.Fatalf("not within %s: %s", patience, what)
-		}
-	}
+	processtest.Eventually(t, patience, what, holds)
 }
 
 // logBuffer collects what an agent logs.

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -113,6 +114,25 @@ func (p *proxy) reset() {
 	}
 }
 
+// cut breaks so many sessions, one after the other, while their job writes; every
+// other one falls silent first, for so long that both ends take the other for dead.
+func (p *proxy) cut(ctx context.Context, times int, begun <-chan struct{}, suspect time.Duration) {
+	for i := range times {
+		select {
+		case <-begun:
+		case <-ctx.Done():
+			return
+		}
+		<-time.After(100 * time.Millisecond) // it writes
+		if i%2 == 0 {
+			p.listen(false)
+			<-time.After(suspect + suspect/2)
+			p.listen(true)
+		}
+		p.reset()
+	}
+}
+
 // TestCutsLoseNothing: a job writes while its agent's connection goes silent and
 // breaks, again and again. The log has each byte once, and the result counts.
 func TestCutsLoseNothing(t *testing.T) {
@@ -128,18 +148,11 @@ func TestCutsLoseNothing(t *testing.T) {
 	var written bytes.Buffer
 	cuts := 8
 	var parts sync.WaitGroup
-	quiet := make(chan struct{}) // closed when the last cut is over
+	quiet := make(chan struct{})       // closed when the last cut is over
+	begun := make(chan struct{}, cuts) // sessions that were not cut yet
 	parts.Go(func() {
 		defer close(quiet)
-		for i := range cuts {
-			<-time.After(150 * time.Millisecond)
-			if i%2 == 0 {
-				p.listen(false)
-				<-time.After(suspect + suspect/2)
-				p.listen(true)
-			}
-			p.reset()
-		}
+		p.cut(t.Context(), cuts, begun, suspect)
 	})
 	parts.Go(func() {
 		for line := 0; ; line++ {
@@ -157,14 +170,14 @@ func TestCutsLoseNothing(t *testing.T) {
 	sessions := 0
 	for done := false; !done; sessions++ {
 		var err error
-		if done, err = converse(t, r, out, box, suspect); err != nil && !errors.Is(err, io.EOF) {
+		if done, err = converse(t, r, out, box, begun, suspect); err != nil && !errors.Is(err, io.EOF) {
 			t.Log(err)
 		}
 	}
 	parts.Wait()
 	r.status(t, job.Succeeded)
-	if sessions <= cuts/2 {
-		t.Errorf("only %d sessions", sessions)
+	if sessions <= cuts {
+		t.Errorf("only %d sessions for %d cuts", sessions, cuts)
 	}
 	var got bytes.Buffer
 	for from := uint64(0); ; {
@@ -188,12 +201,16 @@ func TestCutsLoseNothing(t *testing.T) {
 // converse is one session: go on from what the server has, send, report the end.
 // It returns when the connection is silent for too long or breaks, or the result
 // was acknowledged.
-func converse(t *testing.T, r *running, out *outbox.Outbox, box *outbox.Box, suspect time.Duration) (done bool, err error) {
+func converse(t *testing.T, r *running, out *outbox.Outbox, box *outbox.Box, begun chan<- struct{}, suspect time.Duration) (done bool, err error) {
 	s, err := r.agent.Agent.Connect(t.Context(), &pb.Held{Ref: r.ref, Phase: pb.Phase_PHASE_RUNNING})
 	if err != nil {
 		return false, err
 	}
 	defer s.Cut()
+	select {
+	case begun <- struct{}{}:
+	default: // the last cut is over
+	}
 	v := s.Welcome.Verdicts[0]
 	if !v.Keep || box.Resume(v.Have) != nil {
 		t.Fatalf("the verdict is %v", v)

@@ -228,26 +228,47 @@ func TestTwoProcessesWithOneKey(t *testing.T) {
 	server := gatewaytest.Start(t, gatewaytest.Options{})
 	agent := gatewaytest.NewAgent(t, server)
 	agent.Connect(t).Cut()
-	done := make(chan error)
+	const each = 20
+	ended, done := make(chan error, 2*each), make(chan error)
 	for range 2 {
 		twin := *agent.Agent
 		twin.Instance = dummy.NewInstance()
 		go func() {
-			for range 20 {
+			for range each {
 				s, err := twin.Connect(t.Context())
 				if err != nil {
 					done <- err
 					return
 				}
-				defer s.Cut()
+				t.Cleanup(s.Cut)
+				go func() {
+					for {
+						if _, err := s.Receive(); err != nil {
+							ended <- err
+							return
+						}
+					}
+				}()
 			}
 			done <- nil
 		}()
 	}
 	for range 2 {
 		if err := <-done; err != nil {
-			t.Error(err)
+			t.Fatal(err)
 		}
+	}
+	for n := range 2*each - 1 {
+		select {
+		case <-ended:
+		case <-time.After(gatewaytest.Patience):
+			t.Fatalf("%d sessions of one worker are live", 2*each-n)
+		}
+	}
+	select {
+	case err := <-ended:
+		t.Errorf("the newest session has ended, too: %v", err)
+	default:
 	}
 	epoch := uint64(0)
 	for _, r := range recorded(t, server, "WorkerConnected") {

@@ -60,7 +60,7 @@ func TestTinyPiecesStayWithinTheWindow(t *testing.T) {
 			}
 		}
 	})
-	if done, err := converse(t, r, out, box, 10*time.Second); !done {
+	if done, err := converse(t, r, out, box, nil, 10*time.Second); !done {
 		t.Fatalf("the session ended: %v", err)
 	}
 	r.status(t, job.Succeeded)

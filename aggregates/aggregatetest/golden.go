@@ -68,9 +68,18 @@ func Named[T any](name string, is T) Case[T] { return Case[T]{name, is} }
 
 // Matrix writes what each command yields after each history as a table in
 // Markdown, and checks the laws on each field. In a field stand the types of the
-// events, "-" for nothing, or in italics the kind of the refusal.
+// events, "-" for nothing, or in italics the kind of the refusal. It fails if the
+// code of the package under test has a status that no history leads to, or a
+// command that is left out.
 func (a Aggregate[S, C]) Matrix(t *testing.T, histories []Case[[]proto.Message], commands []Case[C]) string {
 	t.Helper()
+	missing, err := a.incomplete(".", histories, commands)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range missing {
+		t.Error(m)
+	}
 	var b strings.Builder
 	b.WriteString("| after |")
 	for _, c := range commands {

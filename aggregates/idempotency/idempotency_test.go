@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/hodei-jobs/hodei/aggregates/aggregatetest"
 	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
 	"github.com/hodei-jobs/hodei/aggregates/idempotency"
@@ -32,6 +34,16 @@ func used(job string, n byte) *eventv1.KeyUsed {
 
 func use(job string, n byte, age time.Duration) idempotency.Use {
 	return idempotency.Use{JobIDs: []string{job}, Digest: digest(n), Age: age}
+}
+
+func TestMatrix(t *testing.T) {
+	aggregatetest.Golden(t, "matrix.golden.md", aggregate.Matrix(t, []aggregatetest.Case[[]proto.Message]{
+		aggregatetest.Named("never used", given()),
+		aggregatetest.Named("used", given(used("j1", 1))),
+	}, []aggregatetest.Case[idempotency.Command]{
+		aggregatetest.Named[idempotency.Command]("Use", use("j1", 1, 0)),
+		aggregatetest.Named[idempotency.Command]("Use for another submission", use("j2", 2, 0)),
+	}))
 }
 
 func TestUse(t *testing.T) {

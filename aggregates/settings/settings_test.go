@@ -1,8 +1,11 @@
 package settings_test
 
 import (
+	"reflect"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	"github.com/hodei-jobs/hodei/aggregates/aggregatetest"
 	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
@@ -61,6 +64,40 @@ func TestChange(t *testing.T) {
 		{"aging that goes back", given(), when(settings.Change{AgingStep: to(-time.Second)}),
 			refused("cannot change the settings: aging_step: -1s can't be: 0ms to 1d may be")},
 	})
+}
+
+// The matrix has a command for each setting, so for one that comes to be as well:
+// that it is changed once, and that the state has it then.
+func TestMatrix(t *testing.T) {
+	var commands []aggregatetest.Case[settings.Command]
+	changed := []proto.Message{}
+	for i := range reflect.TypeFor[settings.Change]().NumField() {
+		var c settings.Change
+		field := reflect.ValueOf(&c).Elem().Field(i)
+		switch p := field.Addr().Interface().(type) {
+		case **uint32:
+			*p = to(uint32(7))
+		case **time.Duration:
+			*p = to(30 * time.Minute) // may be for all, and is no default
+		case **string:
+			*p = to("leastloaded")
+		default:
+			t.Fatalf("no value for a %s", field.Type())
+		}
+		commands = append(commands, aggregatetest.Named[settings.Command](reflect.TypeFor[settings.Change]().Field(i).Name, c))
+		decided, err := aggregate.Decide(settings.State{}, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed = append(changed, decided...)
+	}
+	if fields := new(eventv1.SettingsChanged).ProtoReflect().Descriptor().Fields().Len(); fields != len(commands) {
+		t.Errorf("of %d settings that an event can change %d can be asked for", fields, len(commands))
+	}
+	aggregatetest.Golden(t, "matrix.golden.md", aggregate.Matrix(t, []aggregatetest.Case[[]proto.Message]{
+		aggregatetest.Named("nothing was changed", given()),
+		aggregatetest.Named("everything was changed", changed),
+	}, commands))
 }
 
 func TestDefaults(t *testing.T) {

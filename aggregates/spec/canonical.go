@@ -99,11 +99,13 @@ func (s Spec) script(run string) []string {
 // Canonical returns the spec's one canonical form: JSON without what is not set,
 // fields in a fixed order, keys sorted, no white space. Of a secret that is not
 // sealed it has the name alone.
-func (s Spec) Canonical() []byte {
+func (s Spec) Canonical() []byte { return encode(s) }
+
+func encode(form any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(s); err != nil {
+	if err := e.Encode(form); err != nil {
 		panic(fmt.Sprintf("a spec can't be encoded: %v", err)) // it has no type that could fail
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))

@@ -2,7 +2,6 @@ package spec
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -80,13 +79,7 @@ func Shown(canonical []byte) []byte {
 	for name, secret := range s.Spec.Secrets {
 		s.Secrets[name] = shown{secret.Own(), secret.From, secret.Version}
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(s); err != nil {
-		panic(fmt.Sprintf("a spec can't be encoded: %v", err)) // it has no type that could fail
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	return encode(s)
 }
 
 // secretHelp says what a secret can be. What is wrong with one is told without

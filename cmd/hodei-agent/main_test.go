@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hodei-jobs/hodei/agentproto/agent/process/processtest"
 	"github.com/hodei-jobs/hodei/agentproto/build"
 )
 
@@ -204,16 +205,7 @@ func ownerOf(t *testing.T, path string) uint32 {
 
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	deadline := time.After(patience)
-	for !holds() {
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			t.Fatalf("not within %s: %s", patience, what)
-		}
-	}
+	processtest.Eventually(t, patience, what, holds)
 }
 
 func TestHelpFitsATerminal(t *testing.T) {

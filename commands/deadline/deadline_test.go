@@ -8,9 +8,16 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hodei-jobs/hodei/aggregates/event"
+	eventv1 "github.com/hodei-jobs/hodei/aggregates/event/v1"
 	"github.com/hodei-jobs/hodei/aggregates/fault"
+	"github.com/hodei-jobs/hodei/aggregates/id"
+	"github.com/hodei-jobs/hodei/aggregates/settings"
+	"github.com/hodei-jobs/hodei/aggregates/worker"
 	"github.com/hodei-jobs/hodei/commands"
 	"github.com/hodei-jobs/hodei/eventstore"
+	"github.com/hodei-jobs/hodei/projections"
+	"github.com/hodei-jobs/hodei/projections/worldtest"
 )
 
 // onStage plays a test on a stage without a controller.
@@ -52,6 +59,60 @@ func (o *other) LoseJobs(ctx context.Context, c commands.Caller, losses []comman
 		return 0, errs
 	}
 	return o.Service.LoseJobs(ctx, c, losses)
+}
+
+// A worker whose events can't be understood stays as it is, however long it is
+// silent: what is said of it changes no World, so it would be said again for ever.
+func TestAFrozenWorkerIsLeftAlone(t *testing.T) {
+	const w1, hour = id.ID(1), int64(time.Hour)
+	for _, frozen := range []bool{false, true} {
+		l := worldtest.New()
+		l.Add(event.WorkerStream(w1), &eventv1.WorkerRegistered{Facts: &eventv1.WorkerFacts{Name: "atlas"}, PublicKey: make([]byte, worker.KeyBytes)},
+			&eventv1.WorkerConnected{Epoch: 1, Instance: []byte{1}})
+		if frozen {
+			l.AddRaw(event.WorkerStream(w1), "WorkerDisconnected", []byte{0xff})
+		}
+		var watch watch
+		found := watch.look(l.World(), nobody{}, l.Now+hour)
+		if silent := len(found.silent); (silent == 0) != frozen || found.none() != frozen {
+			t.Errorf("frozen %t: %d workers are silent for too long", frozen, silent)
+		}
+	}
+}
+
+type heardAt int64
+
+func (h heardAt) LastHeard(id.ID) (int64, bool) { return int64(h), true }
+
+// That a worker connects is a sign of life, before it says anything; that its
+// session ended is none.
+func TestALeaseBeginsWhenAWorkerConnects(t *testing.T) {
+	const w1, second = id.ID(1), int64(time.Second)
+	tolerance := int64(settings.Default().ReconnectTolerance)
+	l := worldtest.New()
+	began, stream := l.Now, event.WorkerStream(w1)
+	l.Add(stream, &eventv1.WorkerRegistered{Facts: &eventv1.WorkerFacts{Name: "atlas"}, PublicKey: make([]byte, worker.KeyBytes)},
+		&eventv1.WorkerConnected{Epoch: 1, Instance: []byte{1}})
+	l.Now = began + tolerance - second
+	l.Add(stream, &eventv1.WorkerDisconnected{Epoch: 1, Reason: "closed"})
+	disconnected := l.World()
+	l.Add(stream, &eventv1.WorkerConnected{Epoch: 2, Instance: []byte{1}})
+	for _, row := range []struct {
+		name  string
+		world *projections.World
+		at    int64
+		lost  bool
+	}{
+		{"within the tolerance", disconnected, began + tolerance - second, false},
+		{"its session has ended a second before", disconnected, began + tolerance, true},
+		{"it has connected a second before", l.World(), began + tolerance, false},
+		{"it has connected and said nothing for as long", l.World(), l.Now + tolerance, true},
+	} {
+		var watch watch
+		if lost := len(watch.look(row.world, heardAt(began), row.at).silent) > 0; lost != row.lost {
+			t.Errorf("%s: it is lost: %t", row.name, lost)
+		}
+	}
 }
 
 func TestManyAttemptsOfOneWorkerAreAllTaken(t *testing.T) {

@@ -43,6 +43,7 @@ func TestMemoryChangesNothingButTheWork(t *testing.T) {
 			if !slices.Equal(lines(fresh), lines(got)) {
 				t.Fatalf("without memory %q, with it %q", lines(fresh), lines(got))
 			}
+			next.checkAnchors(t.Fatalf)
 			memory = next.Returned(h.bind(got)...)
 			h.checkRoom()
 		}

@@ -1,13 +1,16 @@
 package simulate
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"testing"
 
 	"github.com/hodei-jobs/hodei/aggregates/id"
 	"github.com/hodei-jobs/hodei/aggregates/job"
 	"github.com/hodei-jobs/hodei/aggregates/resource"
+	"github.com/hodei-jobs/hodei/aggregates/settings"
 	"github.com/hodei-jobs/hodei/aggregates/spec"
 	"github.com/hodei-jobs/hodei/commands"
 	"github.com/hodei-jobs/hodei/commands/scheduler"
@@ -106,6 +109,54 @@ func TestJobsLiveWhollyBehindTheCommands(t *testing.T) {
 	}
 	if w := s.runner.World(); w.Queue.Waiting() != 0 || w.Cluster.Live() != 0 {
 		t.Fatalf("%d wait and %d are live after all have ended", w.Queue.Waiting(), w.Cluster.Live())
+	}
+}
+
+// The World of many jobs that have ended is no larger than that of a few: it keeps
+// as many of them as it is told to, and no class, attempt or key of the others.
+func TestTheWorldDoesNotGrowWithJobsThatHaveEnded(t *testing.T) {
+	const kept, growth = 50, 512 // bytes that numbers take more when they are larger
+	lives := 10_000
+	if testing.Short() {
+		lives = 500
+	}
+	s := newServer(t)
+	if _, err := s.commands.ChangeSettings(t.Context(), user, settings.Change{KeptFinished: new(uint32(kept))}); err != nil {
+		t.Fatal(err)
+	}
+	s.begin(t, nil)
+	var sizes [2]int
+	for round := range sizes {
+		for n := 0; n < lives; n += fillBatch {
+			batch := make([]commands.Submission, min(fillBatch, lives-n))
+			for i := range batch {
+				one := trivial // in a class of its own
+				one.Resources.Memory = resource.Bytes(round*lives+n+i+1) << 10
+				batch[i] = commands.Submission{Spec: one, Key: fmt.Sprintf("%d-%d", round, n+i)}
+			}
+			for _, done := range s.commands.SubmitJobs(t.Context(), user, batch) {
+				if done.Err != nil {
+					t.Fatal(done.Err)
+				}
+			}
+		}
+		for s.runner.World().Jobs.Counts()[job.Succeeded] < uint64((round+1)*lives) {
+			if _, err := Lives(t.Context(), s.runner, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var form bytes.Buffer
+		w := s.runner.World()
+		if err := w.Encode(&form); err != nil {
+			t.Fatal(err)
+		}
+		sizes[round] = form.Len()
+		if n := w.Jobs.Len(); n != kept {
+			t.Errorf("%d jobs are kept of %d, want %d", n, (round+1)*lives, kept)
+		}
+	}
+	if sizes[1] > sizes[0]+growth {
+		t.Errorf("with %d ended jobs the World has %d bytes, with twice as many %d", lives, sizes[0], sizes[1])
 	}
 }
 

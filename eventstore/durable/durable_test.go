@@ -40,46 +40,24 @@ func replaceFile(v *durabletest.Volatile, path string, n uint64) error {
 	return durable.Replace(v, path, fmt.Append(nil, n), []byte("\n"))
 }
 
-func cut(t *testing.T, forget string, failSync int) (*durabletest.Volatile, error) {
-	v := &durabletest.Volatile{Forget: forget, FailSync: failSync}
-	return v, durabletest.Cut(t, v, 4, runVolatile, func(dir string) error {
-		path := filepath.Join(dir, "a", "b", "c", "file")
-		text, err := os.ReadFile(path)
-		if errors.Is(err, os.ErrNotExist) && v.Known == 0 {
-			return nil
-		}
-		n := strings.TrimSpace(string(text))
-		if err == nil && n != fmt.Sprint(v.Known) && n != fmt.Sprint(v.Known+1) {
-			err = fmt.Errorf("it has %q, %d is sure", text, v.Known)
-		}
-		return err
-	})
-}
+var power = durabletest.Power{Tries: 4, Run: runVolatile, Check: func(v *durabletest.Volatile, dir string) error {
+	path := filepath.Join(dir, "a", "b", "c", "file")
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) && v.Known == 0 {
+		return nil
+	}
+	n := strings.TrimSpace(string(text))
+	if err == nil && n != fmt.Sprint(v.Known) && n != fmt.Sprint(v.Known+1) {
+		err = fmt.Errorf("it has %q, %d is sure", text, v.Known)
+	}
+	return err
+}}
 
-func TestThePowerIsCutAtEachStep(t *testing.T) {
-	for n := 0; ; n++ {
-		v, err := cut(t, "", n)
-		if err != nil {
-			t.Errorf("sync %d failed: %v", n, err)
-		}
-		if n > v.Syncs {
-			return
-		}
-	}
-}
+func TestThePowerIsCutAtEachStep(t *testing.T) { power.AtEachStep(t) }
 
-// The control: without any one of the syncs the test above fails.
-func TestEachSyncIsNeeded(t *testing.T) {
-	whole, _ := cut(t, "", 0)
-	for site := range whole.Sites {
-		if _, err := cut(t, site, 0); err == nil {
-			t.Errorf("nothing is lost without the sync of the %s", site)
-		}
-	}
-	if len(whole.Sites) != 3 {
-		t.Errorf("the kinds of syncs are %v", whole.Sites)
-	}
-}
+func TestThePowerIsCutAfterAFailedSync(t *testing.T) { power.AfterAFailedSync(t, 1) }
+
+func TestEachSyncIsNeeded(t *testing.T) { power.EachSyncIsNeeded(t, 3) }
 
 func TestAFailedReplaceLeavesOneFileOrTheOther(t *testing.T) {
 	for _, how := range []durabletest.How{durabletest.Nothing, durabletest.Half, durabletest.All} {

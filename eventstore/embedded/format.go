@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/hodei-jobs/hodei/eventstore"
+	"github.com/hodei-jobs/hodei/eventstore/fields"
 	"github.com/hodei-jobs/hodei/eventstore/wal"
 )
 
@@ -61,9 +62,9 @@ func decode(w wal.Frame) (*frame, error) {
 		number: w.Number, first: eventstore.Position(w.First), chain: w.Chain,
 		records: make([]eventstore.Record, 0, min(int(w.Count), len(w.Body))),
 	}
-	d := decoder{b: w.Body}
-	for len(d.b) > 0 {
-		n := d.uvarint()
+	d := decoder{fields.Reader{Rest: w.Body}}
+	for len(d.Rest) > 0 {
+		n := d.Uvarint()
 		if n == 0 || n > uint64(int(w.Count)-len(f.records)) {
 			return nil, errForm
 		}
@@ -74,7 +75,7 @@ func decode(w wal.Frame) (*frame, error) {
 			d.record(r)
 			r.Position = f.last()
 		}
-		if d.bad {
+		if d.Bad {
 			return nil, errForm
 		}
 	}
@@ -91,61 +92,36 @@ func checkBody(w wal.Frame) error {
 	return err
 }
 
-type decoder struct {
-	b   []byte
-	bad bool
-}
+// decoder reads records.
+type decoder struct{ fields.Reader }
 
 func (d *decoder) record(r *eventstore.Record) {
 	r.Stream = eventstore.StreamID(d.text())
-	r.Revision = eventstore.Revision(d.uvarint())
-	copy(r.ID[:], d.bytes(uint64(len(r.ID))))
+	r.Revision = eventstore.Revision(d.Uvarint())
+	copy(r.ID[:], d.Bytes(uint64(len(r.ID))))
 	r.Type = d.text()
-	if t := d.bytes(8); len(t) == 8 {
+	if t := d.Bytes(8); len(t) == 8 {
 		r.Time = int64(binary.BigEndian.Uint64(t))
 	}
-	r.Metadata = d.bytes(d.uvarint())
-	r.Data = d.bytes(d.uvarint())
-}
-
-func (d *decoder) uvarint() uint64 {
-	if len(d.b) > 0 && d.b[0] < 0x80 { // nearly always
-		n := d.b[0]
-		d.b = d.b[1:]
-		return uint64(n)
-	}
-	n, k := binary.Uvarint(d.b)
-	if k <= 0 {
-		d.bad, d.b = true, nil
-		return 0
-	}
-	d.b = d.b[k:]
-	return n
-}
-
-func (d *decoder) bytes(n uint64) []byte {
-	if n > uint64(len(d.b)) {
-		d.bad, d.b = true, nil
-		return nil
-	}
-	b := d.b[:n:n]
-	d.b = d.b[n:]
-	return b
+	r.Metadata = d.Bytes(d.Uvarint())
+	r.Data = d.Bytes(d.Uvarint())
 }
 
 // text returns a string that shares the frame's body.
 func (d *decoder) text() string {
-	b := d.bytes(d.uvarint())
+	b := d.Bytes(d.Uvarint())
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
 // sealMeta is what the store writes into a journal's seal: what it must know of
-// a journal without reading it.
+// a journal without reading it. The streams are many: they stay on disk.
 type sealMeta struct {
 	lastTime int64 // of its last record
 	maxID    int64 // the highest time of an event id in this and all earlier journals, ms
 	begun    bloom // streams whose first record is in it
 }
+
+const sealMetaBytes = 16 // that stay in memory: all but the streams
 
 func (m sealMeta) encode() []byte {
 	b := binary.BigEndian.AppendUint64(nil, uint64(m.lastTime))
@@ -154,14 +130,22 @@ func (m sealMeta) encode() []byte {
 }
 
 func decodeSealMeta(b []byte) (sealMeta, bool) {
-	if len(b) < 16 {
+	if len(b) < sealMetaBytes {
 		return sealMeta{}, false
 	}
 	return sealMeta{
 		lastTime: int64(binary.BigEndian.Uint64(b)),
 		maxID:    int64(binary.BigEndian.Uint64(b[8:])),
-		begun:    bloom(b[16:]),
+		begun:    bloom(b[sealMetaBytes:]),
 	}, true
+}
+
+// mayBegin reports whether a stream's first record may be in a sealed journal. Of
+// one whose seal can't be read it may.
+func mayBegin(j wal.Journal, stream eventstore.StreamID) bool {
+	b, err := j.ReadMeta()
+	meta, ok := decodeSealMeta(b)
+	return err != nil || !ok || meta.begun.mayHave(stream)
 }
 
 // bloom is a set of streams that may hold more than was put into it, never less.

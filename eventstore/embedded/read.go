@@ -281,8 +281,7 @@ func (s *Store) scanStream(ctx context.Context, stream eventstore.StreamID) (str
 	t := s.tail.Load()
 	from := eventstore.Position(max(1, s.log.First()))
 	for _, j := range s.log.Journals() {
-		meta, ok := decodeSealMeta(j.Meta)
-		if !j.Sealed || !ok || meta.begun.mayHave(stream) {
+		if !j.Sealed || mayBegin(j, stream) {
 			break
 		}
 		from = eventstore.Position(j.Next)

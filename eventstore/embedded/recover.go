@@ -50,7 +50,7 @@ func open(ctx context.Context, cfg Config, openDB func(string) (index.Index, err
 	s := &Store{dir: cfg.Dir, logger: cmp.Or(cfg.Logger, slog.Default()), failed: make(chan struct{})}
 	var report Report
 	_, _, err := wal.Open(filepath.Join(cfg.Dir, logName), wal.Options{
-		JournalBytes: cfg.JournalBytes, Check: checkBody, Files: cfg.Files,
+		JournalBytes: cfg.JournalBytes, Check: checkBody, Files: cfg.Files, MetaBytes: sealMetaBytes,
 		// Nothing is cut off the log before all that stands beside it agrees.
 		Accept: func(log *wal.Log, rec wal.Recovery) error {
 			s.log = log

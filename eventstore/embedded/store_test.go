@@ -207,3 +207,35 @@ func TestManyWritersAtOnce(t *testing.T) {
 		t.Errorf("%d records, expected %d", got, 2*writers*each)
 	}
 }
+
+// What is queued at once may be more than a frame can have: it becomes several.
+func TestALargeCallBecomesSeveralFrames(t *testing.T) {
+	cfg := config(newDir(t))
+	s, _ := openStore(t, cfg)
+	const large = 12 // more than wal.MaxFrame together
+	var appends []eventstore.Append
+	for i := range large {
+		id := eventstore.NewEventID()
+		data := make([]byte, eventstore.MaxAppendBytes*9/10)
+		appends = append(appends, eventstore.Append{Batches: []eventstore.Batch{{
+			Stream: eventstore.StreamID(fmt.Sprint("large-", i)), Expect: eventstore.NoStream,
+			Events: []eventstore.Event{{ID: id, Type: "Noted", Data: data}},
+		}}})
+	}
+	for i := range 2 * maxFrameEvents {
+		appends = append(appends, one(fmt.Sprint("small-", i), eventstore.NoStream, 1))
+	}
+	for i, r := range mustAppend(t, s, appends...) {
+		if r.Position != eventstore.Position(i+1) {
+			t.Fatalf("append %d is at #%d", i, r.Position)
+		}
+	}
+	if frames := s.log.LastFrame(); frames < large+2 {
+		t.Errorf("they became %d frames", frames)
+	}
+	for _, f := range s.tail.Load().frames {
+		if len(f.records) > maxFrameEvents {
+			t.Errorf("a frame has %d events", len(f.records))
+		}
+	}
+}

@@ -69,63 +69,34 @@ func once(v *durabletest.Volatile, round int) error {
 	return nil
 }
 
-// cut cuts the power before each step. The keyring must open with its key and have
-// all keys that were known.
-func cut(t *testing.T, forget string, failSync int) (*durabletest.Volatile, error) {
-	v := &durabletest.Volatile{Forget: forget, FailSync: failSync}
-	return v, durabletest.Cut(t, v, 3, runVolatile, func(dir string) error {
-		ring, key := places(dir)
-		f, err := openOn(new(durabletest.Faulty), ring, key)
-		if err != nil {
-			return err
-		}
-		defer kill(f)
-		names, err := f.DataKeyNames(context.Background(), "")
-		if n := uint64(len(names)); err == nil && (n < v.Known || n > v.Known+1) {
-			err = fmt.Errorf("%d keys known, %d found", v.Known, n)
-		}
+// The keyring must open with its key and have all keys that were known.
+var power = durabletest.Power{Tries: 3, Run: runVolatile, Check: func(v *durabletest.Volatile, dir string) error {
+	ring, key := places(dir)
+	f, err := openOn(new(durabletest.Faulty), ring, key)
+	if err != nil {
 		return err
-	})
-}
-
-func TestThePowerIsCutAtEachStep(t *testing.T) {
-	if _, err := cut(t, "", 0); err != nil {
-		t.Error(err)
 	}
-}
+	defer kill(f)
+	names, err := f.DataKeyNames(context.Background(), "")
+	if n := uint64(len(names)); err == nil && (n < v.Known || n > v.Known+1) {
+		err = fmt.Errorf("%d keys known, %d found", v.Known, n)
+	}
+	return err
+}}
 
-// A sync fails, or a kill comes just before it; the next process believes what it
-// reads; and only then the power is cut.
+func TestThePowerIsCutAtEachStep(t *testing.T) { power.AtEachStep(t) }
+
 func TestThePowerIsCutAfterAFailedSync(t *testing.T) {
 	stride := 1
 	if testing.Short() {
 		stride = 3
 	}
-	for n := 1; ; n += stride {
-		disk, err := cut(t, "", n)
-		if err != nil {
-			t.Errorf("sync %d failed: %v", n, err)
-		}
-		if n >= disk.Syncs {
-			return
-		}
-	}
+	power.AfterAFailedSync(t, stride)
 }
 
-// The control: without any one of the syncs the tests above fail.
 func TestEachSyncIsNeeded(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
-	whole, _ := cut(t, "", 0)
-	for site := range whole.Sites {
-		missed := false
-		for n := 0; n <= whole.Syncs && !missed; n++ {
-			_, err := cut(t, site, n)
-			missed = err != nil
-		}
-		if !missed {
-			t.Errorf("nothing is lost without the sync of the %s", site)
-		}
-	}
+	power.EachSyncIsNeeded(t, 10)
 }

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/hodei-jobs/hodei/eventstore/fields"
 )
 
 // Beside its journals a log keeps small files, all of one form: a magic of four
@@ -75,7 +77,7 @@ type Journal struct {
 	Bytes      int64    // of its segment
 	Chain      [32]byte // before its first record
 	ChainAfter [32]byte // after its last; of a sealed one only
-	Meta       []byte   // what the caller gave to Roll; of a sealed one only
+	Meta       []byte   // what the caller gave to Roll, or the beginning of it; of a sealed one only
 	Sealed     bool
 
 	dir  string
@@ -85,6 +87,28 @@ type Journal struct {
 
 // Folder returns the journal's folder, for a copy of a sealed one.
 func (j Journal) Folder() string { return j.dir }
+
+// kept returns a copy of what stays in memory of a journal's meta.
+func (l *Log) kept(meta []byte) []byte {
+	if l.meta > 0 {
+		meta = meta[:min(len(meta), l.meta)]
+	}
+	return bytes.Clone(meta)
+}
+
+// ReadMeta reads from a sealed journal what the caller gave to Roll. Errors: a
+// *[DamageError], [ErrRemoved], or those of the disk.
+func (j Journal) ReadMeta() ([]byte, error) {
+	payload, ok, err := readNote(filepath.Join(j.dir, sealName), sealMagic)
+	if err == nil && !ok {
+		err = ErrRemoved
+	}
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := decodeSeal(j.dir, payload)
+	return sealed.Meta, err
+}
 
 func (j Journal) segment() string { return filepath.Join(j.dir, segmentName) }
 
@@ -124,47 +148,22 @@ func (j Journal) encodeSeal() []byte {
 // decodeSeal reads what encodeSeal wrote. Its checksum was right, so anything
 // unexpected is another version's form.
 func decodeSeal(dir string, payload []byte) (Journal, error) {
-	d := decoder{b: payload}
+	d := fields.Reader{Rest: payload}
 	j := Journal{
-		Frame: d.uvarint(), Frames: d.uvarint(), First: d.uvarint(), Next: d.uvarint(),
-		Bytes: int64(d.uvarint()), Sealed: true, dir: dir,
+		Frame: d.Uvarint(), Frames: d.Uvarint(), First: d.Uvarint(), Next: d.Uvarint(),
+		Bytes: int64(d.Uvarint()), Sealed: true, dir: dir,
 	}
-	copy(j.Chain[:], d.bytes(32))
-	copy(j.ChainAfter[:], d.bytes(32))
-	j.Meta = d.bytes(d.uvarint())
-	n := d.uvarint()
-	for i := uint64(0); i < n && !d.bad; i++ {
-		j.ways = append(j.ways, waypoint{place{d.uvarint(), d.uvarint()}, int64(d.uvarint())})
+	copy(j.Chain[:], d.Bytes(32))
+	copy(j.ChainAfter[:], d.Bytes(32))
+	j.Meta = d.Bytes(d.Uvarint())
+	n := d.Uvarint()
+	for i := uint64(0); i < n && !d.Bad; i++ {
+		j.ways = append(j.ways, waypoint{place{d.Uvarint(), d.Uvarint()}, int64(d.Uvarint())})
 	}
-	if d.bad || len(d.b) > 0 {
+	if !d.Whole() {
 		return Journal{}, &DamageError{File: filepath.Join(dir, sealName), Reason: "it is not a seal of this version"}
 	}
 	return j, nil
-}
-
-type decoder struct {
-	b   []byte
-	bad bool
-}
-
-func (d *decoder) uvarint() uint64 {
-	n, k := binary.Uvarint(d.b)
-	if k <= 0 {
-		d.bad = true
-		return 0
-	}
-	d.b = d.b[k:]
-	return n
-}
-
-func (d *decoder) bytes(n uint64) []byte {
-	if n > uint64(len(d.b)) {
-		d.bad = true
-		return nil
-	}
-	b := d.b[:n:n]
-	d.b = d.b[n:]
-	return b
 }
 
 // DamageError says that a file is not what was written.

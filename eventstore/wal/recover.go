@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/hodei-jobs/hodei/eventstore/fields"
 )
 
 // recover brings the log from whatever a crash left behind to where it may be
@@ -140,9 +142,9 @@ func (l *Log) horizon() (place, [32]byte, error) {
 	if err != nil || !ok {
 		return place{1, 1}, chain, err
 	}
-	d := decoder{b: payload}
-	p := place{d.uvarint(), d.uvarint()}
-	copy(chain[:], d.bytes(uint64(len(chain))))
+	d := fields.Reader{Rest: payload}
+	p := place{d.Uvarint(), d.Uvarint()}
+	copy(chain[:], d.Bytes(uint64(len(chain))))
 	return p, chain, nil
 }
 
@@ -164,9 +166,9 @@ func (l *Log) readClean(rec *Recovery) (c cleanNote, err error) {
 	if err != nil || !ok {
 		return c, err
 	}
-	d := decoder{b: payload}
-	c = cleanNote{place{d.uvarint(), d.uvarint()}, int64(d.uvarint())}
-	rec.Clean, rec.Meta = true, d.b
+	d := fields.Reader{Rest: payload}
+	c = cleanNote{place{d.Uvarint(), d.Uvarint()}, int64(d.Uvarint())}
+	rec.Clean, rec.Meta = true, d.Rest
 	return c, nil
 }
 
@@ -248,6 +250,7 @@ func (l *Log) loadSealed(dir string, payload []byte) error {
 		damaged.Reason = fmt.Sprintf("it has %d bytes, its seal says %d", info.Size(), j.Bytes)
 		return damaged
 	}
+	j.Meta = l.kept(j.Meta)
 	l.push(j)
 	return nil
 }

@@ -41,6 +41,10 @@ type Options struct {
 	Check        func(Frame) error // whether a frame's body is one the caller could have written; nil: any is
 	Files        Files             // nil means Disk
 
+	// MetaBytes is how much of what each journal was given by Roll stays in memory,
+	// as Journal.Meta; [Journal.ReadMeta] reads the rest. 0 means all.
+	MetaBytes int
+
 	// Accept is called when all was found sound and before anything is changed on
 	// disk; a torn frame is still there. The log can be read, it can't be kept. An
 	// error is Open's answer. Nil accepts any.
@@ -73,6 +77,7 @@ type Log struct {
 	files Files
 	check func(Frame) error
 	limit int64
+	meta  int // bytes of each that stay in memory; 0 is all
 
 	accept func(*Log, Recovery) error
 
@@ -108,7 +113,7 @@ type Recovery struct {
 // whole newest journal and cuts off a last frame that a crash has torn. Anything
 // else that is not as it was written is a *[DamageError], and nothing is changed.
 func Open(dir string, opts Options) (*Log, Recovery, error) {
-	l := &Log{dir: dir, files: opts.Files, check: opts.Check, limit: opts.JournalBytes, accept: opts.Accept}
+	l := &Log{dir: dir, files: opts.Files, check: opts.Check, limit: opts.JournalBytes, meta: opts.MetaBytes, accept: opts.Accept}
 	if l.files == nil {
 		l.files = Disk{}
 	}
@@ -178,6 +183,7 @@ func (l *Log) Roll(after [32]byte, meta []byte) error {
 	}
 	segment := l.segment
 	l.segment = nil
+	j.Meta = l.kept(meta)
 	l.push(j)
 	l.publish()
 	if err := segment.Close(); err != nil {

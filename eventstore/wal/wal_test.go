@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -193,6 +194,54 @@ func TestBlocksBeginAtWaypoints(t *testing.T) {
 	}
 	if block, err := l.Block(frames + 1); err != nil || len(block) > 0 {
 		t.Errorf("after the end: %d frames, %v", len(block), err)
+	}
+}
+
+// Of what journals were given to keep, no more stays in memory than was asked for,
+// and all of it can be read, also of a log that was opened again.
+func TestLittleOfAMetaStaysInMemory(t *testing.T) {
+	dir, opts := filepath.Join(t.TempDir(), "log"), small
+	opts.MetaBytes = 4
+	l, _ := mustOpen(t, dir, opts)
+	long := strings.Repeat("long", 1000)
+	check := func() {
+		t.Helper()
+		var kept, whole []string
+		for _, j := range l.Journals() {
+			if !j.Sealed {
+				continue
+			}
+			meta, err := j.ReadMeta()
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept, whole = append(kept, string(j.Meta)), append(whole, string(meta))
+			if cap(j.Meta) > 64 {
+				t.Errorf("%d bytes are held for %d", cap(j.Meta), len(j.Meta))
+			}
+		}
+		if !slices.Equal(kept, []string{"long", "abc", ""}) || !slices.Equal(whole, []string{long, "abc", ""}) {
+			t.Errorf("in memory are %q; read are %d bytes", kept, len(strings.Join(whole, "")))
+		}
+	}
+	for _, meta := range []string{long, "abc", ""} {
+		err := appendFrames(l, 1)
+		if err := errors.Join(err, l.Roll(chainAt(l.Next()), []byte(meta))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check()
+	first := l.Journals()[0]
+	if err := l.Abandon(); err != nil {
+		t.Fatal(err)
+	}
+	l, _ = mustOpen(t, dir, opts)
+	check()
+	if err := l.Remove(first.Next - 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := first.ReadMeta(); !errors.Is(err, ErrRemoved) {
+		t.Errorf("of a journal that was removed: %v", err)
 	}
 }
 

@@ -1,7 +1,6 @@
 package cluster_test
 
 import (
-	"bytes"
 	"cmp"
 	"maps"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"github.com/hodei-jobs/hodei/eventstore"
 	"github.com/hodei-jobs/hodei/projections/canonical"
 	"github.com/hodei-jobs/hodei/projections/cluster"
+	"github.com/hodei-jobs/hodei/projections/worldtest"
 )
 
 type position = eventstore.Position
@@ -40,8 +40,8 @@ func (m *model) on(worker id.ID) (n int, sum resource.Amount) {
 	return n, sum
 }
 
-// step does one random thing to both.
-func (m *model) step(t *rapid.T, c *cluster.Cluster) {
+// Step does one random thing to both.
+func (m *model) Step(t *rapid.T, c *cluster.Cluster) {
 	m.now++
 	worker := id.ID(rapid.IntRange(1, 4).Draw(t, "worker"))
 	switch rapid.IntRange(0, 6).Draw(t, "step") {
@@ -117,7 +117,7 @@ func (m *model) attempt(t *rapid.T, c *cluster.Cluster) {
 	}
 }
 
-func (m *model) check(t *rapid.T, c *cluster.Cluster) {
+func (m *model) Check(t *rapid.T, c *cluster.Cluster) {
 	if c.Len() != len(m.nodes) || c.Live() != len(m.attempts) {
 		t.Fatalf("%d nodes and %d attempts, want %d and %d", c.Len(), c.Live(), len(m.nodes), len(m.attempts))
 	}
@@ -178,55 +178,19 @@ func (m *model) checkExpiring(t *rapid.T, c *cluster.Cluster) {
 	}
 }
 
-func encode(t *rapid.T, c *cluster.Cluster) []byte {
-	var b bytes.Buffer
-	w := canonical.NewWriter(&b, "c")
-	c.Encode(w)
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-func (m *model) reload(t *rapid.T, c *cluster.Cluster) *cluster.Cluster {
-	r, err := canonical.NewReader(encode(t, c), "c")
-	if err != nil {
-		t.Fatal(err)
-	}
+func (m *model) Load(t *rapid.T, r *canonical.Reader) *cluster.Cluster {
 	loaded := cluster.Decode(r, func(worker id.ID) *cluster.Facts {
 		if f := m.nodes[worker]; !f.Gone {
 			return f
 		}
 		return nil
 	})
-	if err := r.Close(); err != nil {
-		t.Fatal(err)
-	}
 	return loaded
 }
 
-// A cluster is what the simplest form of it is, also after it was forked or
-// loaded, and a fork is not seen by the cluster it was made from.
 func TestClusterAgreesWithItsModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		m, c := newModel(), cluster.New()
-		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			switch rapid.IntRange(0, 9).Draw(t, "how") {
-			case 0:
-				before := encode(t, c)
-				fork := c.Fork()
-				defer func(old *cluster.Cluster) {
-					if !bytes.Equal(encode(t, old), before) {
-						t.Fatal("a change of a fork was seen by its source")
-					}
-				}(c)
-				c = fork
-			case 1:
-				c = m.reload(t, c)
-			}
-			m.step(t, c)
-			m.check(t, c)
-		}
+	worldtest.AgreesWithItsModel(t, func() (*cluster.Cluster, worldtest.Model[*cluster.Cluster]) {
+		return cluster.New(), newModel()
 	})
 }
 

@@ -137,7 +137,11 @@ func (l *Log) load() error {
 	for _, j := range l.journal.Journals() {
 		l.size.Add(j.Bytes)
 		if j.Sealed && len(j.Meta) > 0 {
-			parts, err := decodeContents(j.Meta)
+			meta, err := j.ReadMeta()
+			if err != nil {
+				return err
+			}
+			parts, err := decodeContents(meta)
 			if err != nil {
 				return err
 			}

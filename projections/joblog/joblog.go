@@ -141,6 +141,7 @@ func Open(dir string, o Options) (*Log, error) {
 	l := &Log{dir: dir, options: o.withDefaults()}
 	journal, recovered, err := wal.Open(dir, wal.Options{
 		JournalBytes: l.options.JournalBytes, Check: checkFrame, Files: o.Files,
+		MetaBytes: 1, // whether there is any; what is in a journal is in the registry
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot open job logs: %w", err)

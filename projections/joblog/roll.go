@@ -29,6 +29,7 @@ func (w *writer) roll() error {
 	if err := w.log.journal.Roll([32]byte{}, w.journal.encode()); err != nil {
 		return err
 	}
+	w.log.size.Add(w.log.journal.Current().Bytes) // an empty one has a header
 	w.journal, w.aging = contents{}, false
 	w.age.Stop()
 	w.mu.Lock()

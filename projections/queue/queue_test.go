@@ -1,7 +1,6 @@
 package queue_test
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"github.com/hodei-jobs/hodei/eventstore"
 	"github.com/hodei-jobs/hodei/projections/canonical"
 	"github.com/hodei-jobs/hodei/projections/queue"
+	"github.com/hodei-jobs/hodei/projections/worldtest"
 )
 
 type position = eventstore.Position
@@ -63,8 +63,8 @@ func demands() *rapid.Generator[queue.Demand] {
 	})
 }
 
-// step does one random thing to both.
-func (m *model) step(t *rapid.T, q *queue.Queue) {
+// Step does one random thing to both.
+func (m *model) Step(t *rapid.T, q *queue.Queue) {
 	m.now++
 	switch rapid.IntRange(0, 7).Draw(t, "step") {
 	case 0, 1, 2:
@@ -149,7 +149,7 @@ func (m *model) of(class position) []queue.Entry {
 	return of
 }
 
-func (m *model) check(t *rapid.T, q *queue.Queue) {
+func (m *model) Check(t *rapid.T, q *queue.Queue) {
 	var due []queue.Gated = slices.Clone(m.held)
 	slices.SortFunc(due, func(a, b queue.Gated) int { return cmp.Or(cmp.Compare(a.Due, b.Due), cmp.Compare(a.Job, b.Job)) })
 	if got := slices.Collect(q.Due()); !slices.Equal(got, due) || q.Backoff() != len(due) || q.Waiting() != len(m.waiting) {
@@ -197,26 +197,8 @@ func (m *model) checkArrived(t *rapid.T, q *queue.Queue, offered []queue.Class) 
 	}
 }
 
-func encode(t *rapid.T, q *queue.Queue) []byte {
-	var b bytes.Buffer
-	w := canonical.NewWriter(&b, "q")
-	q.Encode(w)
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-// reload returns the queue as a snapshot gives it back.
-func (m *model) reload(t *rapid.T, q *queue.Queue) *queue.Queue {
-	r, err := canonical.NewReader(encode(t, q), "q")
-	if err != nil {
-		t.Fatal(err)
-	}
+func (m *model) Load(t *rapid.T, r *canonical.Reader) *queue.Queue {
 	l := queue.Decode(r)
-	if err := r.Close(); err != nil {
-		t.Fatal(err)
-	}
 	for _, e := range m.waiting {
 		l.Waiting(e)
 	}
@@ -226,28 +208,9 @@ func (m *model) reload(t *rapid.T, q *queue.Queue) *queue.Queue {
 	return l.Done()
 }
 
-// A queue is what the simplest form of it is, also after it was forked or
-// loaded, and a fork is not seen by the queue it was made from.
 func TestQueueAgreesWithItsModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		m, q := newModel(), queue.New()
-		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			switch rapid.IntRange(0, 9).Draw(t, "how") {
-			case 0:
-				before := encode(t, q)
-				fork := q.Fork()
-				defer func(old *queue.Queue) {
-					if !bytes.Equal(encode(t, old), before) {
-						t.Fatal("a change of a fork was seen by its source")
-					}
-				}(q)
-				q = fork
-			case 1:
-				q = m.reload(t, q)
-			}
-			m.step(t, q)
-			m.check(t, q)
-		}
+	worldtest.AgreesWithItsModel(t, func() (*queue.Queue, worldtest.Model[*queue.Queue]) {
+		return queue.New(), newModel()
 	})
 }
 

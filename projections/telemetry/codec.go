@@ -6,6 +6,7 @@ import (
 
 	"github.com/hodei-jobs/hodei/aggregates/id"
 	"github.com/hodei-jobs/hodei/eventstore"
+	"github.com/hodei-jobs/hodei/eventstore/fields"
 )
 
 // A frame of the journal holds samples, each as what it differs by from the
@@ -175,41 +176,41 @@ func (h *history) frame(body []byte, count uint32) ([]Record, error) {
 	if body[0] == frameBegins {
 		h.reset()
 	}
-	d := reader{b: body[1:]}
-	offset := d.uvarint()
+	d := reader{fields.Reader{Rest: body[1:]}}
+	offset := d.Uvarint()
 	var records []Record
 	for i := range count {
 		r := Record{Offset: offset + uint64(i)}
 		h.record(&d, &r)
-		if d.bad {
+		if d.Bad {
 			return nil, errFrame
 		}
 		records = append(records, r)
 	}
-	if len(d.b) > 0 {
+	if len(d.Rest) > 0 {
 		return nil, errFrame
 	}
 	return records, nil
 }
 
 func (h *history) record(d *reader, r *Record) {
-	n := d.uvarint()
+	n := d.Uvarint()
 	if n == uint64(len(h.workers)) {
-		h.number(id.ID(d.uvarint()))
+		h.number(id.ID(d.Uvarint()))
 	}
 	if n >= uint64(len(h.workers)) {
-		d.bad = true
+		d.Bad = true
 		return
 	}
 	r.Worker = h.workers[n].id
-	r.Position = h.position + eventstore.Position(d.varint())
-	r.Time = h.time + d.varint()
+	r.Position = h.position + eventstore.Position(d.Varint())
+	r.Time = h.time + d.Varint()
 	h.position, h.time = r.Position, r.Time
 	last := &h.workers[n].last
-	d.gauges(d.uvarint(), r.Sample.gauges(), last.gauges())
-	attempts := d.uvarint()
-	if attempts > maxFrameAttempts || attempts > uint64(len(d.b)) {
-		d.bad = true
+	d.gauges(d.Uvarint(), r.Sample.gauges(), last.gauges())
+	attempts := d.Uvarint()
+	if attempts > maxFrameAttempts || attempts > uint64(len(d.Rest)) {
+		d.Bad = true
 		return
 	}
 	if attempts > 0 {
@@ -223,50 +224,28 @@ func (h *history) record(d *reader, r *Record) {
 
 func (a *Attempt) read(d *reader, before []Attempt) {
 	var last Attempt
-	switch at := d.uvarint(); {
+	switch at := d.Uvarint(); {
 	case at == 0:
-		a.Job, a.Attempt = id.ID(d.uvarint()), uint32(d.uvarint())
+		a.Job, a.Attempt = id.ID(d.Uvarint()), uint32(d.Uvarint())
 	case at <= uint64(len(before)):
 		last = before[at-1]
 		a.Job, a.Attempt = last.Job, last.Attempt
 	default:
-		d.bad = true
+		d.Bad = true
 	}
-	mask := d.uvarint()
+	mask := d.Uvarint()
 	a.Stalled, a.WaitsForInput = mask&maskStalled != 0, mask&maskInput != 0
-	a.Processes = uint32(d.uvarint())
+	a.Processes = uint32(d.Uvarint())
 	d.gauges(mask, a.gauges(), last.gauges())
 }
 
-type reader struct {
-	b   []byte
-	bad bool
-}
-
-func (d *reader) uvarint() uint64 {
-	n, k := binary.Uvarint(d.b)
-	if k <= 0 {
-		d.bad, d.b = true, nil
-		return 0
-	}
-	d.b = d.b[k:]
-	return n
-}
-
-func (d *reader) varint() int64 {
-	n, k := binary.Varint(d.b)
-	if k <= 0 {
-		d.bad, d.b = true, nil
-		return 0
-	}
-	d.b = d.b[k:]
-	return n
-}
+// reader reads samples.
+type reader struct{ fields.Reader }
 
 func (d *reader) gauges(mask uint64, gauges, last []*Gauge) {
 	for i, g := range gauges {
 		if mask&(1<<i) != 0 {
-			*g = Measured(last[i].N + uint64(d.varint()))
+			*g = Measured(last[i].N + uint64(d.Varint()))
 		}
 	}
 }

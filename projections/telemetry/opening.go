@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/hodei-jobs/hodei/eventstore"
+	"github.com/hodei-jobs/hodei/eventstore/fields"
 	"github.com/hodei-jobs/hodei/eventstore/wal"
 )
 
@@ -62,9 +63,9 @@ func parseOpening(body []byte) (o opening, ok bool) {
 	if len(body) == 0 || body[0] != frameOpens {
 		return o, false
 	}
-	d := reader{b: body[1:]}
-	o = opening{d.uvarint(), eventstore.Position(d.uvarint())}
-	return o, !d.bad && len(d.b) == 0
+	d := reader{fields.Reader{Rest: body[1:]}}
+	o = opening{d.Uvarint(), eventstore.Position(d.Uvarint())}
+	return o, !d.Bad && len(d.Rest) == 0
 }
 
 // note writes the opening. On a full disk samples are shown without an offset,

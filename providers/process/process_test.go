@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hodei-jobs/hodei/agentproto/agent/process/processtest"
 	"github.com/hodei-jobs/hodei/providers"
 	"github.com/hodei-jobs/hodei/providers/process"
 )
@@ -295,16 +296,7 @@ func TestInASourceCheckoutTheAgentIsBuilt(t *testing.T) {
 
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	deadline := time.After(patience)
-	for !holds() {
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			t.Fatalf("not within %s: %s", patience, what)
-		}
-	}
+	processtest.Eventually(t, patience, what, holds)
 }
 
 // Whichever bit of an agent's record a disk flips, the agent is found, or the

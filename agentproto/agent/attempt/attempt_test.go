@@ -94,7 +94,7 @@ func TestAFullDiskIsNamed(t *testing.T) {
 	folder := t.TempDir()
 	if err := unix.Mount("tmpfs", folder, "tmpfs", 0, "size=1m"); err != nil {
 		if os.Getenv("HODEI_REQUIRE_ALL") == "" {
-			t.Skipf("no small disk can be made: %v", err)
+			t.Skipf("no small disk can be mounted, which needs root: %v", err)
 		}
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/hodei-jobs/hodei/agentproto/agent/cgroup"
 	"github.com/hodei-jobs/hodei/agentproto/agent/process"
+	"github.com/hodei-jobs/hodei/agentproto/agent/process/processtest"
 	"github.com/hodei-jobs/hodei/agentproto/agent/procfs"
 )
 
@@ -159,16 +160,7 @@ func sleeping(seconds string) (found []int) {
 // eventually waits for a condition.
 func eventually(t *testing.T, limit time.Duration, what string, holds func() bool) {
 	t.Helper()
-	ticker := time.NewTicker(2 * time.Millisecond)
-	defer ticker.Stop()
-	deadline := time.After(limit)
-	for !holds() {
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			t.Fatalf("not within %s: %s", limit, what)
-		}
-	}
+	processtest.Eventually(t, limit, what, holds)
 }
 
 // stage starts this binary as one of the stages.

@@ -27,7 +27,7 @@ func hold(t *testing.T, script string) held {
 	t.Helper()
 	if _, err := exec.LookPath("prlimit"); err != nil {
 		if os.Getenv("HODEI_REQUIRE_ALL") == "" {
-			t.Skip("there is no prlimit to take a mark away with")
+			t.Skipf("no prlimit, of util-linux, to take a mark away with: %v", err)
 		}
 		t.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/hodei-jobs/hodei/agentproto/agent/cgroup"
 	"github.com/hodei-jobs/hodei/agentproto/agent/outbox"
 	"github.com/hodei-jobs/hodei/agentproto/agent/process"
@@ -124,8 +126,10 @@ time.sleep(1000)`)
 			t.Errorf("%d MB are told, want about 60 and what four interpreters need", memory>>20)
 		}
 	}
-	if peak := j.end().PeakMemory; peak != u.PeakMemory {
-		t.Errorf("the peak is %d MB at the end", peak>>20)
+	// It may be more: what others on this machine share with a process counts in part
+	// while it runs, and whole at its end.
+	if peak := j.end().PeakMemory; peak < u.PeakMemory || peak > 2*size {
+		t.Errorf("the peak is %d MB at the end, it was %d", peak>>20, u.PeakMemory>>20)
 	}
 }
 
@@ -177,12 +181,19 @@ func TestUseGoesOnOverSteps(t *testing.T) {
 }
 
 func TestWhatIsWrittenToDiskCounts(t *testing.T) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(os.TempDir(), &fs); err != nil {
+		t.Fatal(err)
+	}
+	if fs.Type == unix.TMPFS_MAGIC {
+		if os.Getenv("HODEI_REQUIRE_ALL") == "" {
+			t.Skipf("no disk: %s, the folder of temporary files, is in memory; set TMPDIR", os.TempDir())
+		}
+		t.Fatalf("%s is in memory; set TMPDIR to a folder on a disk", os.TempDir())
+	}
 	j := start(t, "/bin/sh", "-c", "dd if=/dev/zero of=file bs=1M count=4 conv=fsync 2>/dev/null; echo ready; sleep 1000")
 	j.ready()
 	u := j.look()
-	if u.Disk && u.DiskWrite == 0 && os.Getenv("HODEI_REQUIRE_ALL") == "" {
-		t.Skip("the folder of temporary files is in memory")
-	}
 	if !u.Disk || u.DiskWrite < 4<<20 {
 		t.Errorf("got %+v", u)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/hodei-jobs/hodei/aggregates/id"
+	"github.com/hodei-jobs/hodei/eventstore/fields"
 	"github.com/hodei-jobs/hodei/projections/joblog"
 )
 
@@ -114,55 +115,25 @@ func decodeRecord(key, b []byte) (r record, err error) {
 	if len(key) != keyBytes || n < 5 || b[0] != recordVersion || binary.BigEndian.Uint32(b[n:]) != recordSum(key, b[:n]) {
 		return r, errRecord
 	}
-	d := decoder{b: b[2:n]}
-	r.flags, r.end, r.at = flags(b[1]), d.uvarint(), d.varint()
+	d := fields.Reader{Rest: b[2:n]}
+	r.flags, r.end, r.at = flags(b[1]), d.Uvarint(), d.Varint()
 	if r.has(sealed) {
-		copy(r.digest[:], d.take(len(r.digest)))
+		copy(r.digest[:], d.Bytes(uint64(len(r.digest))))
 	}
-	count := d.uvarint()
-	if d.bad || count > maxSegments || count > uint64(len(d.b)) {
+	count := d.Uvarint()
+	if d.Bad || count > maxSegments || count > uint64(len(d.Rest)) {
 		return r, errRecord
 	}
 	at := uint64(0)
 	for range count {
-		s := ref{first: at, end: at + d.uvarint(), lines: d.uvarint(), stored: int64(d.uvarint()), whole: r.has(sealed)}
+		s := ref{first: at, end: at + d.Uvarint(), lines: d.Uvarint(), stored: int64(d.Uvarint()), whole: r.has(sealed)}
 		at = s.end
 		r.segments = append(r.segments, s)
 	}
-	if d.bad || len(d.b) > 0 || at != r.end && !r.has(gone) {
+	if !d.Whole() || at != r.end && !r.has(gone) {
 		return r, errRecord
 	}
 	return r, nil
-}
-
-type decoder struct {
-	b   []byte
-	bad bool
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.bad = true
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-func (d *decoder) varint() int64 {
-	u := d.uvarint()
-	return int64(u>>1) ^ -int64(u&1)
-}
-
-func (d *decoder) take(n int) []byte {
-	if n > len(d.b) {
-		d.bad = true
-		return nil
-	}
-	b := d.b[:n]
-	d.b = d.b[n:]
-	return b
 }
 
 // Names of objects: ab/abcdefgh-1-0000000000000-0000000004711.seg, the job, its
