@@ -39,6 +39,8 @@ const (
 	MaxOffset = 1<<40 - 1 // bytes of one attempt's log: what an event stream's ids can name
 	MaxPiece  = maxBlock  // bytes of one piece
 
+	MaxAttempt = 1<<31 - 1 // the highest number of an attempt
+
 	// DefaultWindow is how many bytes above its durable offset an attempt may have.
 	DefaultWindow = 1 << 20
 
@@ -67,15 +69,15 @@ var (
 	ErrClosed = errors.New("joblog: closed")
 )
 
-// Key names an attempt's log.
+// Key names an attempt's log, or its series.
 type Key struct {
 	Job     id.ID
-	Attempt uint32
+	Attempt uint32 // at most MaxAttempt, but in the key of a series
 }
 
 // Piece is a run of bytes of one tag. Its data must not be changed.
 type Piece struct {
-	Tag    uint8  // 1 standard output, also a terminal's; 2 standard error
+	Tag    uint8  // 1 standard output, also a terminal's; 2 standard error; 3 a series
 	Offset uint64 // of the first byte, counted over both tags
 	Time   int64  // by the worker's clock, ns since 1970
 	Data   []byte

@@ -45,7 +45,7 @@ func start(t *testing.T, argv ...string) *job {
 		t.Fatal(err)
 	}
 	j.process = p
-	j.sampler.Attach(key, p)
+	j.sampler.Attach(key, p, nil)
 	go func() { j.exit <- p.Wait() }()
 	t.Cleanup(p.Kill)
 	return j
@@ -169,7 +169,7 @@ func TestUseGoesOnOverSteps(t *testing.T) {
 		t.Errorf("between steps: %+v", u)
 	}
 	next := start(t, "/bin/sh", "-c", "echo ready; sleep 1000")
-	j.sampler.Attach(key, next.process)
+	j.sampler.Attach(key, next.process, nil)
 	next.ready()
 	if u := j.look(); u.CPU < first.CPU || !u.Sampled {
 		t.Errorf("in the next step: %+v", u)
@@ -231,7 +231,7 @@ func BenchmarkSample(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s.Attach(key, p)
+	s.Attach(key, p, nil)
 	for b.Loop() {
 		s.Sample(time.Now())
 	}
