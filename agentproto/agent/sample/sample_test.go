@@ -238,3 +238,28 @@ func BenchmarkSample(b *testing.B) {
 	p.Kill()
 	p.Wait()
 }
+
+// BenchmarkSampleOf500 is a job of 500 processes, with and without its proportional
+// size, which is looked at every five seconds while it grows.
+func BenchmarkSampleOf500(b *testing.B) {
+	s := sample.New(host())
+	p, err := host().Start(process.Spec{
+		Argv: []string{"/bin/sh", "-c", "i=0; while [ $i -lt 499 ]; do sleep 1000 & i=$((i+1)); done; wait"}, Dir: "/", TTY: true,
+		Env: []string{"PATH=" + os.Getenv("PATH")},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	out := outbox.New()
+	s.Attach(key, p, out.Open(key))
+	now := time.Now()
+	for u := (sample.Usage{}); u.Processes < 500; u, _ = s.Report(key) {
+		s.Sample(now)
+	}
+	for b.Loop() {
+		now = now.Add(time.Second)
+		s.Sample(now)
+	}
+	p.Kill()
+	p.Wait()
+}
