@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -168,6 +169,9 @@ func TestServerKilledWhileUsageIsTold(t *testing.T) {
 		}
 		return err
 	})
+	if strings.Contains(c.serverLog(), "sealed cannot be recorded") {
+		t.Errorf("a series was to be recorded as a log:\n%s", c.serverLog())
+	}
 	again, _ := c.used(t, id)
 	if len(again.Items) != len(u.Items) || cpuSeconds(again) != cpuSeconds(u) {
 		t.Errorf("the archive has %d points, there were %d", len(again.Items), len(u.Items))

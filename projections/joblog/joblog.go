@@ -48,12 +48,13 @@ const (
 	// window bounds the bytes, and the pieces times this.
 	PieceCost = 64
 
-	minShare   = 64 << 10  // of memory that an attempt's ring may always use
-	maxShare   = 1 << 20   // of memory that an attempt's ring uses at most for what is durable
-	ringBudget = 256 << 20 // of memory for all rings together
-	batchBytes = 1 << 20   // of log in one sync
-	syncEvery  = 2 * time.Millisecond
-	warnBytes  = 10 << 30
+	minShare    = 64 << 10  // of memory that an attempt's ring may always use
+	seriesShare = 2 << 10   // of memory that the ring of a series uses: hardly anybody follows one
+	maxShare    = 1 << 20   // of memory that an attempt's ring uses at most for what is durable
+	ringBudget  = 256 << 20 // of memory for all rings together
+	batchBytes  = 1 << 20   // of log in one sync
+	syncEvery   = 2 * time.Millisecond
+	warnBytes   = 10 << 30
 
 	journalBytes = 4 << 20
 	journalAge   = time.Minute
@@ -202,7 +203,7 @@ func (l *Log) Append(k Key, epoch uint64, p Piece) error {
 	case a == nil:
 		return ErrFenced
 	}
-	fresh, cost, queue, err := a.add(epoch, p, l.options.Window, l.share())
+	fresh, cost, queue, err := a.add(epoch, p, l.options.Window, l.share(k))
 	if err != nil {
 		return err
 	}
@@ -326,7 +327,10 @@ func (l *Log) Close() error {
 func (l *Log) Size() int64 { return l.size.Load() }
 
 // share is how much memory a ring may use for bytes that are durable.
-func (l *Log) share() int {
+func (l *Log) share(k Key) int {
+	if k.IsSeries() {
+		return seriesShare
+	}
 	open := max(1, int(l.registry.count.Load()))
 	return max(minShare, min(maxShare, l.options.RingBytes/open))
 }
