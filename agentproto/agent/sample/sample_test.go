@@ -124,7 +124,8 @@ time.sleep(1000)`)
 			t.Errorf("%d MB are told, want about 60 and what four interpreters need", memory>>20)
 		}
 	}
-	if peak := j.end().PeakMemory; peak != u.PeakMemory {
+	// What strangers share with its processes counts in parts, at the end whole.
+	if peak := j.end().PeakMemory; peak < u.PeakMemory || peak > 2*size {
 		t.Errorf("the peak is %d MB at the end", peak>>20)
 	}
 }
