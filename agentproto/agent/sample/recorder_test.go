@@ -115,6 +115,8 @@ func TestALongSeriesBecomesSparse(t *testing.T) {
 	s := newSampled()
 	i := 0
 	for ; s.box.Written() < maxSeries/2; i++ {
+		const much = 1 << 41 // so that each sample has many bytes
+		s.used.read, s.used.received, s.used.sent, s.used.netKnown = s.used.read+much, s.used.received+much, s.used.sent+much, true
 		s.tick(i)
 		s.take(t)
 		s.taken = s.taken[:0]
