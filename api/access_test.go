@@ -41,6 +41,7 @@ var listed = map[string]access{
 	"GET /v1/jobs/{id}/events":     {role: token.Viewer, one: true},
 	"GET /v1/jobs/{id}/logs":       {role: token.Viewer, one: true},
 	"GET /v1/jobs/{id}/logs/steps": {role: token.Viewer, one: true},
+	"GET /v1/jobs/{id}/usage":      {role: token.Viewer, one: true},
 	"GET /v1/queue":                {role: token.Viewer},
 	"GET /v1/workers":              {role: token.Viewer},
 	"GET /v1/workers/{id}":         {role: token.Viewer},

@@ -105,6 +105,7 @@ func (s *server) routes() (http.Handler, *huma.OpenAPI) {
 	s.submissions(api)
 	s.jobs(api)
 	s.logs(api)
+	s.usage(api)
 	s.queue(api)
 	s.workers(api)
 	s.secrets(api)

@@ -139,11 +139,16 @@ func (s *server) findLog(ctx context.Context, text string, attempt uint32) (jobl
 // than an answer that breaks off.
 func (s *server) readable(ctx context.Context, key joblog.Key, from uint64) error {
 	_, _, err := s.Logs.Read(ctx, key, from, 1)
+	return unreadable("the output", key, err)
+}
+
+// unreadable names what keeps something of an attempt from being read as a problem.
+func unreadable(what string, key joblog.Key, err error) error {
 	switch {
 	case errors.Is(err, joblog.ErrGone):
-		return wire.NewProblem(http.StatusGone, "gone", fmt.Sprintf("the output of job %s, attempt %d, is not kept any more", key.Job, key.Attempt))
+		return wire.NewProblem(http.StatusGone, "gone", fmt.Sprintf("%s of job %s, attempt %d, is not kept any more", what, key.Job, key.Attempt))
 	case errors.Is(err, joblog.ErrAway):
-		p := wire.NewProblem(http.StatusServiceUnavailable, "unavailable", fmt.Sprintf("the output of job %s is in a store that does not answer", key.Job))
+		p := wire.NewProblem(http.StatusServiceUnavailable, "unavailable", fmt.Sprintf("%s of job %s is in a store that does not answer", what, key.Job))
 		p.Help = "try again; /readyz says since when"
 		return p
 	}

@@ -154,21 +154,21 @@ func (a *Agent) fence(at *attempt.Attempt, stop attempt.Stop) {
 
 // judgeAll does what a Welcome says. What it doesn't speak of, the server doesn't
 // know.
-func (a *Agent) judgeAll(verdicts []*agentprotov1.Verdict) {
+func (a *Agent) judgeAll(w *agentprotov1.Welcome) {
 	judged := map[outbox.Key]bool{}
-	for _, v := range verdicts {
+	for _, v := range w.GetVerdicts() {
 		judged[keyOf(v.GetRef())] = true
-		a.judge(v)
+		a.judge(v, w.GetTakesUsage())
 	}
 	for _, at := range a.held() {
 		if !judged[at.Key()] && !at.Fenced() {
-			a.judge(&agentprotov1.Verdict{Ref: at.Ref(), Reason: "the server knows nothing of it"})
+			a.judge(&agentprotov1.Verdict{Ref: at.Ref(), Reason: "the server knows nothing of it"}, false)
 		}
 	}
 }
 
 // judge does what a Welcome says of an attempt.
-func (a *Agent) judge(v *agentprotov1.Verdict) {
+func (a *Agent) judge(v *agentprotov1.Verdict, takesUsage bool) {
 	at := a.find(keyOf(v.GetRef()))
 	if at == nil {
 		return
@@ -177,6 +177,9 @@ func (a *Agent) judge(v *agentprotov1.Verdict) {
 	if v.GetKeep() {
 		err := at.Box().Resume(v.GetHave())
 		if err == nil {
+			if takesUsage {
+				a.resumeSeries(at, v.GetHaveUsage())
+			}
 			if v.GetStarted() {
 				at.Start()
 			}
@@ -187,6 +190,15 @@ func (a *Agent) judge(v *agentprotov1.Verdict) {
 	a.config.Logger.Warn("dropping an attempt", "job", v.GetRef().GetJob(), "attempt", v.GetRef().GetAttempt(), "cause", reason)
 	if !at.Disown() {
 		a.fence(at, a.fencedStop(reason))
+	}
+}
+
+// resumeSeries goes on with an attempt's series. If that can't be, the rest of it is
+// lost: no reason to stop a job.
+func (a *Agent) resumeSeries(at *attempt.Attempt, have uint64) {
+	if err := at.Series().Resume(have); err != nil {
+		a.config.Logger.Warn("an attempt's use is not told any more", "job", at.Ref().GetJob(), "attempt", at.Ref().GetAttempt(), "cause", err)
+		at.Series().Drop()
 	}
 }
 
@@ -203,7 +215,7 @@ func (a *Agent) acknowledged(m *agentprotov1.ResultAck) {
 	if m.GetRefused() != "" {
 		a.config.Logger.Warn("the server refused a result", "job", m.GetRef().GetJob(), "attempt", m.GetRef().GetAttempt(), "cause", m.GetRefused())
 	}
-	at.Box().Drop()
+	at.Drop()
 	a.remove(at)
 }
 

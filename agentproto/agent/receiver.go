@@ -68,7 +68,11 @@ func (s *session) ack(m *agentprotov1.Ack) error {
 	if at == nil {
 		return nil
 	}
-	if err := at.Box().Ack(m.GetHave()); err != nil {
+	box := at.Box()
+	if m.GetUsage() {
+		box = at.Series()
+	}
+	if err := box.Ack(m.GetHave()); err != nil {
 		return fmt.Errorf("job %s, attempt %d, offset %d: %w", m.GetRef().GetJob(), m.GetRef().GetAttempt(), m.GetHave(), err)
 	}
 	return nil

@@ -120,7 +120,7 @@ func (s *session) sendChunk(piece outbox.Piece) error {
 func (s *session) sendResult(at *attempt.Attempt) error {
 	told := s.toldOf(at)
 	result := at.Result()
-	if result == nil || told.result || !at.Box().Sent() || len(at.Updates(told.updates)) > 0 {
+	if result == nil || told.result || !at.Box().Sent() || !at.Series().Sent() || len(at.Updates(told.updates)) > 0 {
 		return nil
 	}
 	told.result = true

@@ -243,7 +243,8 @@ func (s *session) begin(w *agentprotov1.Welcome) error {
 	s.suspect, s.heartbeat = time.Duration(w.GetSuspectNs()), time.Duration(w.GetHeartbeatNs())
 	s.renewal = time.Duration(w.GetRenewAfterNs())
 	s.silence.Reset(s.suspect)
-	a.judgeAll(w.GetVerdicts())
+	a.judgeAll(w)
+	a.outbox.Withhold(!w.GetTakesUsage())
 	a.outbox.SetWindow(w.GetWindowAttemptBytes(), w.GetWindowSessionBytes(), w.GetWindowPieceBytes())
 	return nil
 }

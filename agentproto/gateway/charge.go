@@ -7,7 +7,6 @@ import (
 	"time"
 
 	pb "github.com/hodei-jobs/hodei/agentproto/v1"
-	"github.com/hodei-jobs/hodei/agentproto/window"
 	"github.com/hodei-jobs/hodei/aggregates/fault"
 	"github.com/hodei-jobs/hodei/aggregates/spec"
 	"github.com/hodei-jobs/hodei/projections/joblog"
@@ -47,10 +46,14 @@ type charge struct {
 	tasks []task
 	busy  bool
 
-	sent      uint64 // offset after the last byte received
-	durable   uint64
-	flight    window.Flight // pieces of [durable, sent)
-	ackQueued bool
+	log, usage flow
+}
+
+func newCharge(k joblog.Key, ref *pb.AttemptRef) *charge {
+	c := &charge{key: k, ref: ref}
+	c.log = flow{charge: c, key: k}
+	c.usage = flow{charge: c, key: k.Series()}
+	return c
 }
 
 // task is one piece of work for an attempt that needs an append. It is tried
@@ -173,39 +176,6 @@ func (s *session) command(give func(ctx context.Context) error) error {
 	return give(ctx)
 }
 
-// takeLog makes this session the only one that may append to the attempt's log,
-// and returns from where on.
-func (s *session) takeLog(ctx context.Context, c *charge) (have uint64, err error) {
-	have, err = s.g.config.JobLog.Take(ctx, c.key, s.epoch, func(durable uint64) { s.rise(c, durable) })
-	if err != nil {
-		return have, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.land(c)
-	c.sent, c.durable = have, have
-	return have, nil
-}
-
-// rise notes a new durable offset. The journal's writer calls it.
-func (s *session) rise(c *charge, durable uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if durable <= c.durable {
-		return
-	}
-	if held := min(durable, c.sent); held > c.durable {
-		s.unacked -= held - c.durable
-	}
-	s.pieces -= c.flight.Acknowledge(durable)
-	c.durable = durable
-	if !c.ackQueued {
-		c.ackQueued = true
-		s.acks = append(s.acks, c)
-		poke(s.ackable)
-	}
-}
-
 // settle ends an attempt's part of the session. What the agent still says of it
 // is a stranger's. It is remembered until a World is seen that says the same, so
 // that an older one does not bring it back.
@@ -213,16 +183,8 @@ func (s *session) settle(c *charge) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.settled = true
-	s.land(c)
-}
-
-// land takes what is under way of an attempt off the session's count; mu is held.
-func (s *session) land(c *charge) {
-	if c.sent > c.durable {
-		s.unacked -= c.sent - c.durable
-		c.sent = c.durable
-	}
-	s.pieces -= c.flight.Clear()
+	s.land(&c.log)
+	s.land(&c.usage)
 }
 
 // forget drops an attempt as if this session had never known it, and has owe look

@@ -26,7 +26,7 @@ const (
 // key returns the attempt a message names, if it can be one.
 func key(r *pb.AttemptRef) (joblog.Key, bool) {
 	job, err := id.Parse(r.GetJob())
-	if err != nil || r.GetAttempt() == 0 {
+	if err != nil || r.GetAttempt() == 0 || r.GetAttempt() > joblog.MaxAttempt {
 		return joblog.Key{}, false
 	}
 	return joblog.Key{Job: job, Attempt: r.GetAttempt()}, true

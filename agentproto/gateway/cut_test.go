@@ -15,6 +15,7 @@ import (
 	"github.com/hodei-jobs/hodei/agentproto/gateway/gatewaytest"
 	pb "github.com/hodei-jobs/hodei/agentproto/v1"
 	"github.com/hodei-jobs/hodei/aggregates/job"
+	"github.com/hodei-jobs/hodei/projections/joblog"
 )
 
 // proxy stands between agent and server and can go silent, or break.
@@ -134,7 +135,8 @@ func (p *proxy) cut(ctx context.Context, times int, begun <-chan struct{}, suspe
 }
 
 // TestCutsLoseNothing: a job writes while its agent's connection goes silent and
-// breaks, again and again. The log has each byte once, and the result counts.
+// breaks, again and again. The log has each byte once, so has the series of what it
+// uses, and the result counts.
 func TestCutsLoseNothing(t *testing.T) {
 	const suspect = 200 * time.Millisecond
 	server := gatewaytest.Start(t, gatewaytest.Options{Suspect: suspect})
@@ -145,7 +147,8 @@ func TestCutsLoseNothing(t *testing.T) {
 
 	out := outbox.New()
 	box := out.Open(outbox.Key{Job: r.ref.Job, Attempt: r.ref.Attempt})
-	var written bytes.Buffer
+	series := out.Open(outbox.Key{Job: r.ref.Job, Attempt: r.ref.Attempt})
+	var written, used bytes.Buffer
 	cuts := 8
 	var parts sync.WaitGroup
 	quiet := make(chan struct{})       // closed when the last cut is over
@@ -159,9 +162,13 @@ func TestCutsLoseNothing(t *testing.T) {
 			text := fmt.Appendf(nil, "line %d %s\n", line, bytes.Repeat([]byte("x"), line%200))
 			written.Write(text)
 			_, _ = box.Writer(outbox.Tag(1 + line%2)).Write(text)
+			if series.Offer(outbox.Usage, text[:5]) {
+				used.Write(text[:5])
+			}
 			select {
 			case <-quiet:
 				box.Close()
+				series.Close()
 				return
 			case <-time.After(100 * time.Microsecond):
 			}
@@ -170,7 +177,7 @@ func TestCutsLoseNothing(t *testing.T) {
 	sessions := 0
 	for done := false; !done; sessions++ {
 		var err error
-		if done, err = converse(t, r, out, box, begun, suspect); err != nil && !errors.Is(err, io.EOF) {
+		if done, err = converse(t, r, out, box, series, begun, suspect); err != nil && !errors.Is(err, io.EOF) {
 			t.Log(err)
 		}
 	}
@@ -179,29 +186,17 @@ func TestCutsLoseNothing(t *testing.T) {
 	if sessions <= cuts {
 		t.Errorf("only %d sessions for %d cuts", sessions, cuts)
 	}
-	var got bytes.Buffer
-	for from := uint64(0); ; {
-		pieces, next, err := server.JobLog.Read(t.Context(), r.key, from, 1<<20)
-		if err != nil {
-			t.Fatal(err)
+	for k, want := range map[joblog.Key]string{r.key: written.String(), r.key.Series(): used.String()} {
+		if got := textOf(t, server.JobLog, k); got != want || want == "" {
+			t.Errorf("stored are %d bytes that are not the %d written", len(got), len(want))
 		}
-		if len(pieces) == 0 {
-			break
-		}
-		for _, piece := range pieces {
-			got.Write(piece.Data)
-		}
-		from = next
-	}
-	if !bytes.Equal(got.Bytes(), written.Bytes()) {
-		t.Errorf("the log has %d bytes that are not the %d written", got.Len(), written.Len())
 	}
 }
 
 // converse is one session: go on from what the server has, send, report the end.
 // It returns when the connection is silent for too long or breaks, or the result
 // was acknowledged.
-func converse(t *testing.T, r *running, out *outbox.Outbox, box *outbox.Box, begun chan<- struct{}, suspect time.Duration) (done bool, err error) {
+func converse(t *testing.T, r *running, out *outbox.Outbox, box, series *outbox.Box, begun chan<- struct{}, suspect time.Duration) (done bool, err error) {
 	s, err := r.agent.Agent.Connect(t.Context(), &pb.Held{Ref: r.ref, Phase: pb.Phase_PHASE_RUNNING})
 	if err != nil {
 		return false, err
@@ -212,7 +207,7 @@ func converse(t *testing.T, r *running, out *outbox.Outbox, box *outbox.Box, beg
 	default: // the last cut is over
 	}
 	v := s.Welcome.Verdicts[0]
-	if !v.Keep || box.Resume(v.Have) != nil {
+	if !v.Keep || box.Resume(v.Have) != nil || series.Resume(v.HaveUsage) != nil {
 		t.Fatalf("the verdict is %v", v)
 	}
 	out.SetWindow(s.Welcome.WindowAttemptBytes, s.Welcome.WindowSessionBytes, s.Welcome.WindowPieceBytes)
@@ -244,7 +239,7 @@ func converse(t *testing.T, r *running, out *outbox.Outbox, box *outbox.Box, beg
 				return false, err
 			}
 		}
-		if box.Sent() && !reported {
+		if box.Sent() && series.Sent() && !reported {
 			reported = true
 			err := s.Send(&pb.Result{Ref: r.ref, Outcome: "succeeded", ExitCode: new(int32), EndOffset: box.Written()})
 			if err != nil {
@@ -253,8 +248,8 @@ func converse(t *testing.T, r *running, out *outbox.Outbox, box *outbox.Box, beg
 		}
 		select {
 		case m := <-inbox:
-			if a := m.GetAck(); a != nil && box.Ack(a.Have) != nil {
-				t.Fatalf("acknowledged %d, written %d", a.Have, box.Written())
+			if a := m.GetAck(); a != nil && map[bool]*outbox.Box{false: box, true: series}[a.Usage].Ack(a.Have) != nil {
+				t.Fatalf("acknowledged %v, written %d and %d", a, box.Written(), series.Written())
 			}
 			if m.GetResultAck() != nil {
 				return true, nil

@@ -111,7 +111,7 @@ func (g *Gateway) endLogs(ctx context.Context) {
 	for {
 		world, next := g.config.Runner.Wait()
 		for _, k := range g.config.JobLog.Open() {
-			if over(world, k) {
+			if over(world, k.Log()) {
 				g.config.JobLog.Finish(k, g.config.JobLog.Head(k))
 			}
 		}

@@ -146,7 +146,9 @@ func (s *session) assign(k joblog.Key, pass uint64) bool {
 		return false
 	}
 	s.mu.Lock()
-	s.charges[k] = &charge{key: k, ref: message.Ref, pass: pass, answerBy: time.Now().Add(s.g.config.Answer), logLimit: message.LogLimitBytes}
+	c := newCharge(k, message.Ref)
+	c.pass, c.answerBy, c.logLimit = pass, time.Now().Add(s.g.config.Answer), message.LogLimitBytes
+	s.charges[k] = c
 	s.mu.Unlock()
 	s.tell(&pb.ServerMessage{Body: &pb.ServerMessage_Assign{Assign: message}})
 	return true

@@ -21,49 +21,22 @@ const (
 	maxStrangerResults = 256 // of one session that are passed on
 )
 
-// chunk puts bytes into the attempt's log.
+// chunk puts bytes into the attempt's log, or its series.
 func (s *session) chunk(m *pb.Chunk) error {
 	c := s.charged(m.GetRef())
 	if c == nil {
 		return nil
 	}
-	if m.GetTag() != pb.Tag_TAG_STDOUT && m.GetTag() != pb.Tag_TAG_STDERR || len(m.GetData()) > joblog.MaxPiece {
+	if m.GetTag() < pb.Tag_TAG_STDOUT || m.GetTag() > pb.Tag_TAG_USAGE || len(m.GetData()) > joblog.MaxPiece {
 		return fmt.Errorf("%w: a chunk of %d bytes with tag %d", errProtocol, len(m.GetData()), m.GetTag())
+	}
+	if m.GetTag() == pb.Tag_TAG_USAGE {
+		return s.samples(c, m)
 	}
 	if err := s.withinLimit(c, m.GetOffset()+uint64(len(m.GetData()))); err != nil {
 		return err
 	}
-	if err := s.receiveBytes(c, m.GetOffset(), len(m.GetData())); err != nil {
-		return err
-	}
-	err := s.g.config.JobLog.Append(c.key, s.epoch, joblog.Piece{
-		Tag: uint8(m.GetTag()), Offset: m.GetOffset(), Time: m.GetTimeNs(), Data: m.GetData(),
-	})
-	switch {
-	case err == nil, errors.Is(err, joblog.ErrFenced), errors.Is(err, joblog.ErrEnded):
-		return nil // the World shows soon that the attempt is over, or has shown it
-	case errors.Is(err, joblog.ErrGap), errors.Is(err, joblog.ErrWindow), errors.Is(err, joblog.ErrLarge):
-		return fmt.Errorf("%w: job %s: %w", errProtocol, c.key.Job, err)
-	}
-	return err
-}
-
-// receiveBytes counts a piece against the session's window.
-func (s *session) receiveBytes(c *charge, offset uint64, n int) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	end := offset + uint64(n)
-	if end <= c.sent || c.settled {
-		return nil
-	}
-	s.unacked += end - c.sent
-	c.sent = end
-	c.flight.Send(end)
-	s.pieces++
-	if s.unacked > windowSession || s.pieces*joblog.PieceCost > windowSession {
-		return fmt.Errorf("%w: %d bytes in %d pieces are not acknowledged, the window is %d", errProtocol, s.unacked, s.pieces, windowSession)
-	}
-	return nil
+	return s.append(&c.log, m)
 }
 
 // accept is the agent's answer to Assign.
@@ -93,7 +66,7 @@ func (s *session) accept(m *pb.Accept, request uint64) error {
 
 // permit records that the attempt may run, then tells the agent.
 func (s *session) permit(ctx context.Context, c *charge, request uint64) error {
-	if _, err := s.takeLog(ctx, c); err != nil {
+	if _, err := s.takeLog(ctx, &c.log); err != nil {
 		if errors.Is(err, joblog.ErrEnded) || errors.Is(err, joblog.ErrFenced) {
 			s.fence(c)
 			return nil
@@ -193,6 +166,9 @@ func (s *session) result(m *pb.Result, request uint64) error {
 		if err != nil && !errors.Is(err, joblog.ErrEnded) {
 			return err
 		}
+		if err := s.waitUsage(ctx, c); err != nil {
+			return err
+		}
 		return s.finish(c, finish, end, request)
 	})
 }
@@ -208,6 +184,7 @@ func (s *session) finish(c *charge, finish job.Finish, end uint64, request uint6
 	_, live := s.live(s.g.config.Runner.World(), c.key)
 	if !live {
 		s.g.config.JobLog.Finish(c.key, end)
+		s.endUsage(c)
 		s.settle(c)
 	}
 	s.tell(resultAck(c.ref, err))

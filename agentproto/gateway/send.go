@@ -60,13 +60,12 @@ func (s *session) send() {
 	}
 }
 
-// acknowledge names the newest durable offset of each attempt whose offset rose.
+// acknowledge names the newest durable offset of each log and series whose offset rose.
 func (s *session) acknowledge() error {
 	s.mu.Lock()
 	acks := make([]*pb.Ack, 0, len(s.acks))
-	for _, c := range s.acks {
-		c.ackQueued = false
-		acks = append(acks, &pb.Ack{Ref: c.ref, Have: c.durable})
+	for _, f := range s.acks {
+		acks = append(acks, f.ack())
 	}
 	s.acks = s.acks[:0]
 	s.mu.Unlock()

@@ -76,9 +76,9 @@ type session struct {
 
 	mu        sync.Mutex
 	charges   map[joblog.Key]*charge
-	unacked   uint64    // bytes received and not yet durable, of all charges
-	pieces    int       // that they came in
-	acks      []*charge // whose durable offset rose since the agent was told
+	unacked   uint64  // bytes received and not yet durable, of all charges
+	pieces    int     // that they came in
+	acks      []*flow // whose durable offset rose since the agent was told
 	newer     *[maxInstance]byte
 	refusals  int // assignments refused by the agent in a row
 	drainTold bool

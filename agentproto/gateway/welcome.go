@@ -35,8 +35,8 @@ func (s *session) welcome(ctx context.Context, a *applicant) error {
 		WindowAttemptBytes: joblog.DefaultWindow, WindowSessionBytes: windowSession, WindowPieceBytes: joblog.PieceCost,
 		HeartbeatNs: int64(Heartbeat), SuspectNs: int64(s.g.config.Suspect),
 		ToleranceNs: int64(s.times.tolerance), OrphanAfterNs: int64(s.times.orphanAfter),
-		RenewAfterNs: int64(s.g.config.Renew),
-		Verdicts:     verdicts, ServerTimeNs: s.g.config.Clock().UnixNano(),
+		RenewAfterNs: int64(s.g.config.Renew), TakesUsage: true,
+		Verdicts: verdicts, ServerTimeNs: s.g.config.Clock().UnixNano(),
 	}}})
 	if err != nil {
 		return err
@@ -58,11 +58,12 @@ func (s *session) judge(ctx context.Context, world *projections.World, listed []
 		if v.Started, v.Reason = s.verdict(world, k, h.GetPhase()); v.Reason != "" {
 			continue
 		}
-		c := &charge{
-			key: k, ref: v.Ref, accepted: true,
-			startTold: v.Started && h.GetPhase() != pb.Phase_PHASE_ACCEPTED, // else owe says it again
+		c := newCharge(k, v.Ref)
+		c.accepted = true
+		c.startTold = v.Started && h.GetPhase() != pb.Phase_PHASE_ACCEPTED // else owe says it again
+		if v.Have, err = s.takeLog(ctx, &c.log); err == nil && c.startTold {
+			v.HaveUsage, err = s.takeLog(ctx, &c.usage)
 		}
-		v.Have, err = s.takeLog(ctx, c)
 		if errors.Is(err, joblog.ErrEnded) || errors.Is(err, joblog.ErrFenced) {
 			v.Started, v.Reason = false, reasonFenced
 			continue

@@ -82,6 +82,7 @@ const (
 	Tag_TAG_UNSPECIFIED Tag = 0
 	Tag_TAG_STDOUT      Tag = 1 // also a terminal's output
 	Tag_TAG_STDERR      Tag = 2
+	Tag_TAG_USAGE       Tag = 3 // not output: a piece of its series
 )
 
 // Enum value maps for Tag.
@@ -90,11 +91,13 @@ var (
 		0: "TAG_UNSPECIFIED",
 		1: "TAG_STDOUT",
 		2: "TAG_STDERR",
+		3: "TAG_USAGE",
 	}
 	Tag_value = map[string]int32{
 		"TAG_UNSPECIFIED": 0,
 		"TAG_STDOUT":      1,
 		"TAG_STDERR":      2,
+		"TAG_USAGE":       3,
 	}
 )
 
@@ -1057,7 +1060,9 @@ type Welcome struct {
 	WindowPieceBytes uint64 `protobuf:"varint,12,opt,name=window_piece_bytes,json=windowPieceBytes,proto3" json:"window_piece_bytes,omitempty"`
 	// After about so long the agent opens the next session, while this one lives: so
 	// that nothing between them that ends long streams cuts one. 0 is never.
-	RenewAfterNs  int64 `protobuf:"varint,13,opt,name=renew_after_ns,json=renewAfterNs,proto3" json:"renew_after_ns,omitempty"`
+	RenewAfterNs int64 `protobuf:"varint,13,opt,name=renew_after_ns,json=renewAfterNs,proto3" json:"renew_after_ns,omitempty"`
+	// Chunks of TAG_USAGE are taken.
+	TakesUsage    bool `protobuf:"varint,14,opt,name=takes_usage,json=takesUsage,proto3" json:"takes_usage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1183,14 +1188,22 @@ func (x *Welcome) GetRenewAfterNs() int64 {
 	return 0
 }
 
+func (x *Welcome) GetTakesUsage() bool {
+	if x != nil {
+		return x.TakesUsage
+	}
+	return false
+}
+
 // Verdict says what becomes of an attempt the agent has.
 type Verdict struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ref           *AttemptRef            `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
-	Keep          bool                   `protobuf:"varint,2,opt,name=keep,proto3" json:"keep,omitempty"`       // false: stop it, drop its bytes and its result
-	Started       bool                   `protobuf:"varint,3,opt,name=started,proto3" json:"started,omitempty"` // it may exec (or has)
-	Have          uint64                 `protobuf:"varint,4,opt,name=have,proto3" json:"have,omitempty"`       // durable offset of its log; go on from there
-	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`    // why not kept
+	Keep          bool                   `protobuf:"varint,2,opt,name=keep,proto3" json:"keep,omitempty"`                            // false: stop it, drop its bytes and its result
+	Started       bool                   `protobuf:"varint,3,opt,name=started,proto3" json:"started,omitempty"`                      // it may exec (or has)
+	Have          uint64                 `protobuf:"varint,4,opt,name=have,proto3" json:"have,omitempty"`                            // durable offset of its log; go on from there
+	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`                         // why not kept
+	HaveUsage     uint64                 `protobuf:"varint,6,opt,name=have_usage,json=haveUsage,proto3" json:"have_usage,omitempty"` // durable offset of its series
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1258,6 +1271,13 @@ func (x *Verdict) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *Verdict) GetHaveUsage() uint64 {
+	if x != nil {
+		return x.HaveUsage
+	}
+	return 0
 }
 
 type Refuse struct {
@@ -2078,7 +2098,9 @@ func (x *Cancel) GetReason() string {
 }
 
 // Chunk is a piece of an attempt's log. Offsets count bytes over both tags, in
-// the order they were released.
+// the order they were released. Or it is a piece of the attempt's series: what its
+// processes use second by second, as package series writes it, with offsets of its
+// own; the windows count both alike. It comes before the attempt's result.
 type Chunk struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ref           *AttemptRef            `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
@@ -2160,6 +2182,7 @@ type Ack struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ref           *AttemptRef            `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
 	Have          uint64                 `protobuf:"varint,2,opt,name=have,proto3" json:"have,omitempty"`
+	Usage         bool                   `protobuf:"varint,3,opt,name=usage,proto3" json:"usage,omitempty"` // of its series, not of its log
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2206,6 +2229,13 @@ func (x *Ack) GetHave() uint64 {
 		return x.Have
 	}
 	return 0
+}
+
+func (x *Ack) GetUsage() bool {
+	if x != nil {
+		return x.Usage
+	}
+	return false
 }
 
 type StepUpdate struct {
@@ -2729,7 +2759,7 @@ const file_v1_worker_proto_rawDesc = "" +
 	"\x05nonce\x18\x01 \x01(\fR\x05nonce\x12\x10\n" +
 	"\x03pin\x18\x02 \x01(\fR\x03pin\"%\n" +
 	"\x05Proof\x12\x1c\n" +
-	"\tsignature\x18\x01 \x01(\fR\tsignature\"\xf9\x03\n" +
+	"\tsignature\x18\x01 \x01(\fR\tsignature\"\x9a\x04\n" +
 	"\aWelcome\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x1b\n" +
 	"\tworker_id\x18\x02 \x01(\tR\bworkerId\x12\x14\n" +
@@ -2745,13 +2775,17 @@ const file_v1_worker_proto_rawDesc = "" +
 	" \x03(\v2\x18.hodei.worker.v1.VerdictR\bverdicts\x12$\n" +
 	"\x0eserver_time_ns\x18\v \x01(\x03R\fserverTimeNs\x12,\n" +
 	"\x12window_piece_bytes\x18\f \x01(\x04R\x10windowPieceBytes\x12$\n" +
-	"\x0erenew_after_ns\x18\r \x01(\x03R\frenewAfterNs\"\x92\x01\n" +
+	"\x0erenew_after_ns\x18\r \x01(\x03R\frenewAfterNs\x12\x1f\n" +
+	"\vtakes_usage\x18\x0e \x01(\bR\n" +
+	"takesUsage\"\xb1\x01\n" +
 	"\aVerdict\x12-\n" +
 	"\x03ref\x18\x01 \x01(\v2\x1b.hodei.worker.v1.AttemptRefR\x03ref\x12\x12\n" +
 	"\x04keep\x18\x02 \x01(\bR\x04keep\x12\x18\n" +
 	"\astarted\x18\x03 \x01(\bR\astarted\x12\x12\n" +
 	"\x04have\x18\x04 \x01(\x04R\x04have\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason\"p\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x1d\n" +
+	"\n" +
+	"have_usage\x18\x06 \x01(\x04R\thaveUsage\"p\n" +
 	"\x06Refuse\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x14\n" +
@@ -2836,10 +2870,11 @@ const file_v1_worker_proto_rawDesc = "" +
 	"\x03tag\x18\x02 \x01(\x0e2\x14.hodei.worker.v1.TagR\x03tag\x12\x16\n" +
 	"\x06offset\x18\x03 \x01(\x04R\x06offset\x12\x17\n" +
 	"\atime_ns\x18\x04 \x01(\x03R\x06timeNs\x12\x12\n" +
-	"\x04data\x18\x05 \x01(\fR\x04data\"H\n" +
+	"\x04data\x18\x05 \x01(\fR\x04data\"^\n" +
 	"\x03Ack\x12-\n" +
 	"\x03ref\x18\x01 \x01(\v2\x1b.hodei.worker.v1.AttemptRefR\x03ref\x12\x12\n" +
-	"\x04have\x18\x02 \x01(\x04R\x04have\"\xf9\x01\n" +
+	"\x04have\x18\x02 \x01(\x04R\x04have\x12\x14\n" +
+	"\x05usage\x18\x03 \x01(\bR\x05usage\"\xf9\x01\n" +
 	"\n" +
 	"StepUpdate\x12-\n" +
 	"\x03ref\x18\x01 \x01(\v2\x1b.hodei.worker.v1.AttemptRefR\x03ref\x12\x12\n" +
@@ -2889,13 +2924,14 @@ const file_v1_worker_proto_rawDesc = "" +
 	"\x11PHASE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0ePHASE_ACCEPTED\x10\x01\x12\x11\n" +
 	"\rPHASE_RUNNING\x10\x02\x12\x0f\n" +
-	"\vPHASE_ENDED\x10\x03*:\n" +
+	"\vPHASE_ENDED\x10\x03*I\n" +
 	"\x03Tag\x12\x13\n" +
 	"\x0fTAG_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
 	"TAG_STDOUT\x10\x01\x12\x0e\n" +
 	"\n" +
-	"TAG_STDERR\x10\x022]\n" +
+	"TAG_STDERR\x10\x02\x12\r\n" +
+	"\tTAG_USAGE\x10\x032]\n" +
 	"\rWorkerService\x12L\n" +
 	"\aConnect\x12\x1d.hodei.worker.v1.AgentMessage\x1a\x1e.hodei.worker.v1.ServerMessage(\x010\x01B8Z6github.com/hodei-jobs/hodei/agentproto/v1;agentprotov1b\x06proto3"
 

@@ -24,7 +24,7 @@ last: the one submitted last from here.`
 func (a *app) cmdJob() *cobra.Command {
 	return parent("job", "List, look at, wait for and cancel jobs", `  hodei job list --state running
   hodei job get 7f3k9qd2`,
-		a.cmdJobList(), a.cmdJobGet(), a.cmdJobEvents(), a.cmdJobWait(), a.cmdJobCancel())
+		a.cmdJobList(), a.cmdJobGet(), a.cmdJobEvents(), a.cmdJobUsage(), a.cmdJobWait(), a.cmdJobCancel())
 }
 
 // whyLeast is how much of a reason is worth more than the columns at its left.

@@ -144,6 +144,7 @@ func newFake(t *testing.T) *fake {
 	mux.HandleFunc("GET /v1/jobs/{id}/events", f.withJob(func(w http.ResponseWriter, j *wire.Job) { answer(w, 200, eventsOf(j)) }))
 	mux.HandleFunc("GET /v1/jobs/{id}/logs", f.logs)
 	mux.HandleFunc("GET /v1/jobs/{id}/logs/steps", f.withJob(func(w http.ResponseWriter, j *wire.Job) { answer(w, 200, fakeSteps(j)) }))
+	mux.HandleFunc("GET /v1/jobs/{id}/usage", fakeUsage)
 	mux.HandleFunc("POST /v1/jobs/{id}/cancel", f.withJob(func(w http.ResponseWriter, j *wire.Job) {
 		if j.Terminal() {
 			answer(w, 409, wire.NewProblem(409, "refused", "cannot cancel job "+j.ID+": it has "+j.State+" already"))

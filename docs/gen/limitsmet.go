@@ -51,9 +51,12 @@ var metLimits = []struct {
 	}},
 	{"Output of jobs", "", []met{
 		{"Output of one job", "{aggregates/spec.DefaultLogLimit} bytes unless it says; {aggregates/spec.MinLogLimit} bytes to {aggregates/spec.MaxLogLimit} bytes", "`--log-limit`", "a line in the log says so; the rest is dropped, and the job goes on"},
-		{"How long output is kept, and how much", "for ever, all of it", "`--log-keep` `--log-keep-bytes` of `hodei dev` and `hodei server`", "the oldest goes first; `hodei logs` then says that it is not kept any more (410, exit code 3)"},
+		{"How long output, and what jobs used over time, is kept, and how much", "for ever, all of it", "`--log-keep` `--log-keep-bytes` of `hodei dev` and `hodei server`", "the oldest goes first; `hodei logs` and `hodei job usage` then say that it is not kept any more (410, exit code 3)"},
 		{"Stored output from which on the server warns", "{projections/joblog/archive.defaultWarnBytes} bytes", "set `--log-keep-bytes`", "a warning in `/readyz` and in the server's log"},
 		{"Output that waits to be safe on the server's disk", "{projections/joblog.DefaultWindow} bytes an attempt, then what the agent holds", fixed, "the job's writes wait; not a byte is dropped"},
+		{"Samples of what a job uses", "one every {agentproto/agent/sample.sampleEvery}; of an attempt that is over within a second none", "fixed", "`hodei job usage` says that nothing was measured; the peaks are in `hodei job get`"},
+		{"Samples that wait for a server that is away", "{agentproto/agent/sample.maxHeld} bytes an attempt: a quarter of an hour of seconds, then one a minute for six hours", "fixed", "longer points in `hodei job usage`; none of what was used is missing in their sums"},
+		{"Points of one answer about use", "500 unless it says; at most {projections/usage.MaxPoints}", "`--step`, or `points` of the request", "a step that gives more is refused, exit code 2"},
 		{"Time of one search; searches at once", "{api.searchTime}; {api.maxSearches}", fixed, "the page that was found so far; one search too many is refused with 429"},
 		{"Lines around a match (`-C`)", "{projections/logtext.MaxContext}", fixed, refused},
 	}},

@@ -6,6 +6,9 @@ func (l *Log) Remembered() (n int) {
 	return n
 }
 
+// Rings is how much memory all rings hold.
+func (l *Log) Rings() int64 { return l.rings.Load() }
+
 // Rooms is how many maps of logs there are: each keeps the room for as many logs
 // as it ever had.
 func (l *Log) Rooms() (n int) {

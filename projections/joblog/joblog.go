@@ -39,6 +39,8 @@ const (
 	MaxOffset = 1<<40 - 1 // bytes of one attempt's log: what an event stream's ids can name
 	MaxPiece  = maxBlock  // bytes of one piece
 
+	MaxAttempt = 1<<31 - 1 // the highest number of an attempt
+
 	// DefaultWindow is how many bytes above its durable offset an attempt may have.
 	DefaultWindow = 1 << 20
 
@@ -46,12 +48,13 @@ const (
 	// window bounds the bytes, and the pieces times this.
 	PieceCost = 64
 
-	minShare   = 64 << 10  // of memory that an attempt's ring may always use
-	maxShare   = 1 << 20   // of memory that an attempt's ring uses at most for what is durable
-	ringBudget = 256 << 20 // of memory for all rings together
-	batchBytes = 1 << 20   // of log in one sync
-	syncEvery  = 2 * time.Millisecond
-	warnBytes  = 10 << 30
+	minShare    = 64 << 10  // of memory that an attempt's ring may always use
+	seriesShare = 2 << 10   // of memory that the ring of a series uses: hardly anybody follows one
+	maxShare    = 1 << 20   // of memory that an attempt's ring uses at most for what is durable
+	ringBudget  = 256 << 20 // of memory for all rings together
+	batchBytes  = 1 << 20   // of log in one sync
+	syncEvery   = 2 * time.Millisecond
+	warnBytes   = 10 << 30
 
 	journalBytes = 4 << 20
 	journalAge   = time.Minute
@@ -67,15 +70,15 @@ var (
 	ErrClosed = errors.New("joblog: closed")
 )
 
-// Key names an attempt's log.
+// Key names an attempt's log, or its series.
 type Key struct {
 	Job     id.ID
-	Attempt uint32
+	Attempt uint32 // at most MaxAttempt, but in the key of a series
 }
 
 // Piece is a run of bytes of one tag. Its data must not be changed.
 type Piece struct {
-	Tag    uint8  // 1 standard output, also a terminal's; 2 standard error
+	Tag    uint8  // 1 standard output, also a terminal's; 2 standard error; 3 a series
 	Offset uint64 // of the first byte, counted over both tags
 	Time   int64  // by the worker's clock, ns since 1970
 	Data   []byte
@@ -201,7 +204,7 @@ func (l *Log) Append(k Key, epoch uint64, p Piece) error {
 	case a == nil:
 		return ErrFenced
 	}
-	fresh, cost, queue, err := a.add(epoch, p, l.options.Window, l.share())
+	fresh, cost, queue, err := a.add(epoch, p, l.options.Window, l.share(k))
 	if err != nil {
 		return err
 	}
@@ -325,7 +328,10 @@ func (l *Log) Close() error {
 func (l *Log) Size() int64 { return l.size.Load() }
 
 // share is how much memory a ring may use for bytes that are durable.
-func (l *Log) share() int {
+func (l *Log) share(k Key) int {
+	if k.IsSeries() {
+		return seriesShare
+	}
 	open := max(1, int(l.registry.count.Load()))
 	return max(minShare, min(maxShare, l.options.RingBytes/open))
 }

@@ -10,7 +10,7 @@ const shards = 256 // a power of two
 // registry finds logs by key. Its locks are never held together with an
 // attempt's.
 type registry struct {
-	count atomic.Int64 // attempts that are open
+	count atomic.Int64 // logs that are open, and no series
 	shard [shards]shard
 }
 
@@ -89,7 +89,7 @@ func (r *registry) open(k Key, base uint64) (a *attempt, end uint64, ended bool)
 	a = &attempt{key: k, base: base, durable: base, taken: base}
 	a.ring.reset(base)
 	s.open[k] = a
-	r.count.Add(1)
+	r.counted(k, 1)
 	if s.born != nil {
 		close(s.born)
 		s.born = nil
@@ -113,7 +113,13 @@ func (r *registry) retire(a *attempt, end uint64) {
 	if delete(s.open, a.key); len(s.open) == 0 {
 		s.open = nil // a map keeps the room for as many as it ever had
 	}
-	r.count.Add(-1)
+	r.counted(a.key, -1)
+}
+
+func (r *registry) counted(k Key, n int64) {
+	if !k.IsSeries() {
+		r.count.Add(n)
+	}
 }
 
 // unended returns the keys of the open logs that have not ended.

@@ -259,7 +259,7 @@ func (w *writer) settle(m mark, entry uint64) {
 		p.spans = spans{{m.first, entry}}
 	}
 	w.journal.add(p)
-	rose, cost := m.a.settle(m.durable, span{m.first, entry}, m.end, w.log.share())
+	rose, cost := m.a.settle(m.durable, span{m.first, entry}, m.end, w.log.share(m.a.key))
 	w.log.rings.Add(int64(cost))
 	if m.end {
 		w.log.registry.retire(m.a, m.durable)
@@ -276,9 +276,8 @@ func (w *writer) trimRings() {
 	if w.log.rings.Load() <= int64(w.log.options.RingBytes) {
 		return
 	}
-	share := w.log.share()
 	for _, a := range w.log.registry.attempts() {
-		w.log.rings.Add(int64(a.trim(share)))
+		w.log.rings.Add(int64(a.trim(w.log.share(a.key))))
 	}
 }
 

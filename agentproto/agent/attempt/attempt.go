@@ -65,6 +65,7 @@ type Attempt struct {
 	assign *agentprotov1.Assign // without its secrets
 	key    outbox.Key
 	box    *outbox.Box
+	series *outbox.Box // of what it uses, second by second
 
 	// Owned by run once it has begun; forgotten at its end.
 	secrets []*agentprotov1.Secret
@@ -105,6 +106,7 @@ func New(parts Parts, assign *agentprotov1.Assign) (*Attempt, error) {
 		secrets:  secrets,
 		key:      key,
 		box:      box,
+		series:   parts.Outbox.Open(key),
 		start:    make(chan struct{}),
 		ended:    make(chan struct{}),
 		stopping: make(chan struct{}),
@@ -122,6 +124,15 @@ func (a *Attempt) Resources() *agentprotov1.Resources { return a.assign.GetResou
 
 // Box holds its output.
 func (a *Attempt) Box() *outbox.Box { return a.box }
+
+// Series holds what it uses, second by second.
+func (a *Attempt) Series() *outbox.Box { return a.series }
+
+// Drop gives up what of it the server has not taken, or has taken.
+func (a *Attempt) Drop() {
+	a.box.Drop()
+	a.series.Drop()
+}
 
 // Run is the attempt's life. It waits for Start or a stop, and returns when
 // nothing of it is left but its result. The end of ctx is not a stop: it only
@@ -165,7 +176,7 @@ func (a *Attempt) Fence(stop Stop) {
 	a.fenced = true
 	current := a.halt(stop)
 	a.mu.Unlock()
-	a.box.Drop()
+	a.Drop()
 	if current != nil {
 		halt(current, stop)
 	}
@@ -179,7 +190,7 @@ func (a *Attempt) Disown() bool {
 	disowned := a.disowned
 	a.mu.Unlock()
 	if disowned {
-		a.box.Drop()
+		a.Drop()
 	}
 	return disowned
 }

@@ -63,6 +63,7 @@ func (a *Attempt) run(ctx context.Context) {
 	result := &agentprotov1.Result{Ref: a.Ref(), Outcome: stateSucceeded}
 	folder, taken := a.work(ctx, result)
 	a.box.Close()
+	a.series.Close()
 	result.Detail = a.masks.Text(result.Detail)
 	a.forget()
 	result.EndedAtNs, result.TookNs = time.Now().UnixNano(), int64(time.Since(begin))
@@ -170,7 +171,7 @@ func (a *Attempt) step(i int, folder string) ending {
 	if err != nil {
 		return ending{state: stateFailed, cause: causeOf(err), detail: err.Error()}
 	}
-	a.parts.Sampler.Attach(a.key, p)
+	a.parts.Sampler.Attach(a.key, p, a.series)
 	a.setCurrent(p)
 	exit, late := a.wait(p, time.Duration(step.GetTimeLimitNs()))
 	a.masks.endStep()

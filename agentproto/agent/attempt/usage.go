@@ -15,6 +15,9 @@ func UsageMessage(ref *agentprotov1.AttemptRef, u sample.Usage) *agentprotov1.At
 	if u.Disk {
 		m.DiskReadBytes, m.DiskWrittenBytes = &u.DiskRead, &u.DiskWrite
 	}
+	if u.Network {
+		m.NetReceivedBytes, m.NetSentBytes = &u.Received, &u.Sent
+	}
 	if u.Sampled {
 		m.CpuMilli, m.MemoryBytes = &u.CPUMilli, &u.Memory
 		m.Processes, m.WaitsForInput = uint32(u.Processes), u.WaitsForInput

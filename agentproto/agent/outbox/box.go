@@ -179,6 +179,9 @@ func (b *Box) take(limit uint64) (Piece, bool) {
 		return Piece{}, false
 	}
 	i := b.runAt(b.sent)
+	if b.out.withheld && b.runs[i].tag == Usage {
+		return Piece{}, false
+	}
 	if i+1 < len(b.runs) {
 		end = min(end, b.runs[i+1].offset)
 	}
@@ -304,11 +307,11 @@ func (b *Box) Written() uint64 {
 }
 
 // Sent reports whether the box is closed and all of it was handed to the
-// connection in this session.
+// connection in this session, or is withheld.
 func (b *Box) Sent() bool {
 	b.out.mu.Lock()
 	defer b.out.mu.Unlock()
-	return b.closed && b.sent == b.written
+	return b.closed && (b.sent == b.written || b.out.withheld && b.tag == Usage)
 }
 
 // Stalled reports whether a writer waits for room.

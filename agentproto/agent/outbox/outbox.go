@@ -41,6 +41,7 @@ type Tag uint8
 const (
 	Stdout Tag = 1 // also a terminal's output
 	Stderr Tag = 2
+	Usage  Tag = 3 // not output: the series of a box of its own
 )
 
 // Key names the attempt a box belongs to.
@@ -80,6 +81,7 @@ type Outbox struct {
 	shared   int       // bytes held above the floors
 	inFlight uint64    // what is sent and not acknowledged counts, of all boxes
 
+	withheld                     bool // what has the tag Usage is not given
 	attemptWindow, sessionWindow uint64
 	pieceCost                    uint64 // what a piece counts beside its bytes
 }
@@ -108,7 +110,8 @@ func (o *Outbox) SetWindow(attempt, session, pieceCost uint64) {
 	o.signal()
 }
 
-// Open adds the box of an attempt, at the end of the turn.
+// Open adds the box of an attempt, at the end of the turn. An attempt's series has
+// a box of its own with the same key.
 func (o *Outbox) Open(key Key) *Box {
 	b := &Box{out: o, key: key, credits: credits{have: maxCredits, since: time.Now()}}
 	o.mu.Lock()

@@ -72,3 +72,23 @@ func TestReadTakesFilesOfAnySize(t *testing.T) {
 		}
 	}
 }
+func TestTraffic(t *testing.T) {
+	const titles = "Inter-|   Receive                                                |  Transmit\n" +
+		" face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n"
+	for _, row := range []struct {
+		name, lines    string
+		received, sent uint64
+		ok             bool
+	}{
+		{"only the loopback, which is no network", "    lo: 500 5 0 0 0 0 0 0 500 5 0 0 0 0 0 0\n", 0, 0, true},
+		{"two interfaces, one with a long name", "    lo: 500 5 0 0 0 0 0 0 500 5 0 0 0 0 0 0\n  eth0: 1000 5 0 0 0 0 0 0 20 5 0 0 0 0 0 0\nenp0s31f6.100:7 5 0 0 0 0 0 0 3 5 0 0 0 0 0 0\n", 1007, 23, true},
+		{"none", "", 0, 0, true},
+		{"cut short", "  eth0: 1000 5\n", 0, 0, false},
+		{"no number", "  eth0: x 5 0 0 0 0 0 0 20 5 0 0 0 0 0 0\n", 0, 0, false},
+	} {
+		received, sent, err := parseTraffic([]byte(titles + row.lines))
+		if received != row.received || sent != row.sent || (err == nil) != row.ok {
+			t.Errorf("%s: %d, %d, %v", row.name, received, sent, err)
+		}
+	}
+}

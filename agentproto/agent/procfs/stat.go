@@ -138,6 +138,41 @@ func ReadPSS(pid int) (uint64, error) {
 	return kilobytes << 10, nil
 }
 
+// Network names a process's network namespace; processes with the same name share
+// one. It needs the process's user or root.
+func Network(pid int) (namespace string, err error) { return os.Readlink(file(pid, "ns/net")) }
+
+// ReadTraffic is what went through the interfaces of a process's network namespace
+// since there are these, but for the loopback.
+func ReadTraffic(pid int) (received, sent uint64, err error) {
+	data, err := Read(file(pid, "net/dev"))
+	if err != nil {
+		return 0, 0, err
+	}
+	return parseTraffic(data)
+}
+
+// parseTraffic reads "name: received, 7 more, sent, …" after two lines of titles.
+func parseTraffic(data []byte) (received, sent uint64, err error) {
+	for line := range bytes.Lines(data) {
+		name, rest, found := strings.Cut(string(line), ":")
+		if name = strings.TrimSpace(name); !found || name == "lo" {
+			continue
+		}
+		words := strings.Fields(rest)
+		if len(words) < 9 {
+			return 0, 0, ErrMalformed
+		}
+		in, err1 := strconv.ParseUint(words[0], 10, 64)
+		out, err2 := strconv.ParseUint(words[8], 10, 64)
+		if err1 != nil || err2 != nil {
+			return 0, 0, ErrMalformed
+		}
+		received, sent = received+in, sent+out
+	}
+	return received, sent, nil
+}
+
 // lineValue finds "name  123 …" at the beginning of a line.
 func lineValue(data []byte, name string) (uint64, bool) {
 	for line := range bytes.Lines(data) {

@@ -3,8 +3,10 @@ package sample
 import (
 	"time"
 
+	"github.com/hodei-jobs/hodei/agentproto/agent/outbox"
 	"github.com/hodei-jobs/hodei/agentproto/agent/process"
 	"github.com/hodei-jobs/hodei/agentproto/agent/procfs"
+	"github.com/hodei-jobs/hodei/agentproto/series"
 )
 
 const tick = time.Second / procfs.TicksPerSecond
@@ -20,6 +22,9 @@ type meter struct {
 	sampledAt, reportedAt   time.Time
 	sampledCPU, reportedCPU time.Duration
 
+	recorder recorder
+	traffic  traffic
+
 	pssAt    time.Time // when it was measured last
 	pssShare float64   // what part of the resident sizes it was; 0 if never measured
 }
@@ -33,25 +38,41 @@ type totals struct {
 // observation is one look at a step's processes.
 type observation struct {
 	totals
-	disk      bool // whether read and write are known
+	disk      bool   // whether read and write are known
+	namespace string // of the network, if it has one for itself; else empty
+	received  uint64 // of all that went through that
+	sent      uint64
 	rss       uint64
 	pss       uint64 // 0 if it was not measured
 	processes int
 	waits     bool
 }
 
-func (m *meter) attach(p *process.Process, now time.Time) {
+func (m *meter) attach(p *process.Process, series *outbox.Box, now time.Time) {
 	m.process = p
+	m.recorder.begin(series, now)
 	m.before = totals{cpu: m.usage.CPU, read: m.usage.DiskRead, write: m.usage.DiskWrite}
 	m.sampledAt, m.sampledCPU = now, m.usage.CPU
 }
 
-func (m *meter) detach(exit process.Exit) {
+func (m *meter) detach(exit process.Exit, now time.Time) {
 	m.process = nil
 	m.usage.CPU = max(m.usage.CPU, m.before.cpu+exit.CPU)
 	m.usage.PeakMemory = max(m.usage.PeakMemory, exit.PeakRSS)
 	m.usage.Sampled, m.usage.Memory, m.usage.Processes, m.usage.WaitsForInput = false, 0, 0, false
 	m.pssShare = 0
+	if !m.recorder.gone.IsZero() { // else it was over before there was a sample
+		m.recorder.add(now, m.counters(false), series.Sample{})
+		m.recorder.flush(now)
+	}
+}
+
+// counters are what its samples are differences of.
+func (m *meter) counters(disk bool) counters {
+	return counters{
+		cpu: m.usage.CPU, read: m.usage.DiskRead, written: m.usage.DiskWrite, diskKnown: disk,
+		received: m.traffic.received, sent: m.traffic.sent,
+	}
 }
 
 func (m *meter) report(now time.Time) Usage {
@@ -103,6 +124,13 @@ func (m *meter) add(p *process.Process, seen observation, now time.Time) {
 		u.DiskWrite = max(u.DiskWrite, m.before.write+seen.write)
 	}
 	m.addMemory(seen, now)
+	moved := m.traffic.see(seen.namespace, seen.received, seen.sent)
+	u.Network, u.Received, u.Sent = moved && !m.traffic.lapsed, m.traffic.received, m.traffic.sent
+	if m.recorder.due(now) {
+		c := m.counters(seen.disk)
+		c.netKnown = moved
+		m.recorder.add(now, c, series.Sample{Known: series.Memory, Memory: u.Memory, Processes: uint32(u.Processes)})
+	}
 	if passed := now.Sub(m.sampledAt); passed >= sampleEvery/2 {
 		u.PeakCPUMilli = max(u.PeakCPUMilli, rate(u.CPU-m.sampledCPU, passed))
 		m.sampledAt, m.sampledCPU = now, u.CPU

@@ -39,6 +39,10 @@ type Usage struct {
 	DiskRead  uint64 // bytes from storage, not from the cache
 	DiskWrite uint64
 
+	Network  bool   // whether the next two are known
+	Received uint64 // bytes, in a network namespace that it has for itself
+	Sent     uint64
+
 	// What follows is of the newest sample. Sampled is false before the first,
 	// and when nothing runs.
 	Sampled       bool
@@ -61,8 +65,8 @@ func New(host *process.Host) *Sampler {
 }
 
 // Attach begins to count a process for an attempt, which may have had others
-// before.
-func (s *Sampler) Attach(key outbox.Key, p *process.Process) {
+// before. Its series goes into the box, unless that is nil.
+func (s *Sampler) Attach(key outbox.Key, p *process.Process, series *outbox.Box) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := s.attempts[key]
@@ -70,7 +74,7 @@ func (s *Sampler) Attach(key outbox.Key, p *process.Process) {
 		m = &meter{reportedAt: time.Now()}
 		s.attempts[key] = m
 	}
-	m.attach(p, time.Now())
+	m.attach(p, series, time.Now())
 }
 
 // Detach counts what the process's end tells, and stops sampling it.
@@ -78,7 +82,7 @@ func (s *Sampler) Detach(key outbox.Key, exit process.Exit) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m := s.attempts[key]; m != nil {
-		m.detach(exit)
+		m.detach(exit, time.Now())
 	}
 }
 
@@ -135,14 +139,16 @@ func (s *Sampler) Sample(now time.Time) {
 		found[tree.Process] = processes.below(append(tree.Orphans, tree.Main))
 	}
 	s.host.Saw(found, processes.start)
+	spaces := newSpaces()
 	for _, tree := range trees {
-		s.sample(tree, found[tree.Process], now)
+		own := found[tree.Process]
+		s.sample(tree, own, spaces.of(tree, own, processes), now)
 	}
 }
 
 // sample looks at one job's processes; the look itself, which may take long, is
 // without the lock.
-func (s *Sampler) sample(tree process.Tree, found []procfs.Stat, now time.Time) {
+func (s *Sampler) sample(tree process.Tree, found []procfs.Stat, namespace string, now time.Time) {
 	s.mu.Lock()
 	m := s.meterOf(tree.Process)
 	pss := m != nil && m.wantsPSS(found, now)
@@ -151,6 +157,7 @@ func (s *Sampler) sample(tree process.Tree, found []procfs.Stat, now time.Time) 
 		return
 	}
 	seen := look(found, tree.Process, pss)
+	seen.traffic(tree.Main, namespace)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m.add(tree.Process, seen, now)

@@ -47,7 +47,7 @@ func start(t *testing.T, argv ...string) *job {
 		t.Fatal(err)
 	}
 	j.process = p
-	j.sampler.Attach(key, p)
+	j.sampler.Attach(key, p, nil)
 	go func() { j.exit <- p.Wait() }()
 	t.Cleanup(p.Kill)
 	return j
@@ -173,7 +173,7 @@ func TestUseGoesOnOverSteps(t *testing.T) {
 		t.Errorf("between steps: %+v", u)
 	}
 	next := start(t, "/bin/sh", "-c", "echo ready; sleep 1000")
-	j.sampler.Attach(key, next.process)
+	j.sampler.Attach(key, next.process, nil)
 	next.ready()
 	if u := j.look(); u.CPU < first.CPU || !u.Sampled {
 		t.Errorf("in the next step: %+v", u)
@@ -242,9 +242,34 @@ func BenchmarkSample(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s.Attach(key, p)
+	s.Attach(key, p, nil)
 	for b.Loop() {
 		s.Sample(time.Now())
+	}
+	p.Kill()
+	p.Wait()
+}
+
+// BenchmarkSampleOf500 is a job of 500 processes, with and without its proportional
+// size, which is looked at every five seconds while it grows.
+func BenchmarkSampleOf500(b *testing.B) {
+	s := sample.New(host())
+	p, err := host().Start(process.Spec{
+		Argv: []string{"/bin/sh", "-c", "i=0; while [ $i -lt 499 ]; do sleep 1000 & i=$((i+1)); done; wait"}, Dir: "/", TTY: true,
+		Env: []string{"PATH=" + os.Getenv("PATH")},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	out := outbox.New()
+	s.Attach(key, p, out.Open(key))
+	now := time.Now()
+	for u := (sample.Usage{}); u.Processes < 500; u, _ = s.Report(key) {
+		s.Sample(now)
+	}
+	for b.Loop() {
+		now = now.Add(time.Second)
+		s.Sample(now)
 	}
 	p.Kill()
 	p.Wait()

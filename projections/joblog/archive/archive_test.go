@@ -27,8 +27,13 @@ var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
 const patience = 30 * time.Second
 
+// key names logs, every other one a series beside the log before it.
 func key(n int) joblog.Key {
-	return joblog.Key{Job: id.FromBytes([5]byte{7, 1, 0, byte(n >> 8), byte(n)}), Attempt: uint32(1 + n%3)}
+	k := joblog.Key{Job: id.FromBytes([5]byte{7, 1, 0, byte(n >> 9), byte(n >> 1)}), Attempt: uint32(1 + n/2%3)}
+	if n%2 == 1 {
+		k = k.Series()
+	}
+	return k
 }
 
 // server is a log with its archive, which can be stopped and started again.

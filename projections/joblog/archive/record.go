@@ -138,8 +138,10 @@ func decodeRecord(key, b []byte) (r record, err error) {
 
 // Names of objects: ab/abcdefgh-1-0000000000000-0000000004711.seg, the job, its
 // attempt, and the offsets of the first byte and after the last. One that is the
-// whole of a log that has ended is called .log. They are in 1,024 folders.
+// whole of a log that has ended is called .log. A u after the attempt says that it
+// is of its series. They are in 1,024 folders.
 const (
+	seriesLetter  = "u"
 	segmentSuffix = ".seg"
 	wholeSuffix   = ".log"
 	folderLetters = 2
@@ -147,8 +149,11 @@ const (
 )
 
 func prefixOf(k joblog.Key) string {
-	job := k.Job.String()
-	return fmt.Sprintf("%s/%s-%d-", job[:folderLetters], job, k.Attempt)
+	job, series := k.Job.String(), ""
+	if k.IsSeries() {
+		series = seriesLetter
+	}
+	return fmt.Sprintf("%s/%s-%d%s-", job[:folderLetters], job, k.Log().Attempt, series)
 }
 
 func (s ref) name(k joblog.Key) string {
@@ -169,10 +174,14 @@ func parseName(name string) (k joblog.Key, s ref, ok bool) {
 		return k, s, false
 	}
 	job, err := id.Parse(parts[0])
-	attempt, err1 := strconv.ParseUint(parts[1], 10, 32)
+	number, series := strings.CutSuffix(parts[1], seriesLetter)
+	attempt, err1 := strconv.ParseUint(number, 10, 31)
 	first, err2 := strconv.ParseUint(parts[2], 10, 64)
 	end, err3 := strconv.ParseUint(parts[3], 10, 64)
 	k, s.first, s.end = joblog.Key{Job: job, Attempt: uint32(attempt)}, first, end
+	if series {
+		k = k.Series()
+	}
 	ok = errors.Join(err, err1, err2, err3) == nil && first < end && end <= joblog.MaxOffset && s.name(k) == name
 	return k, s, ok
 }
