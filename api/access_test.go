@@ -63,7 +63,7 @@ var listed = map[string]access{
 var bodies = map[string]string{
 	"POST /v1/jobs": `{"command":"true"}`, "POST /v1/jobs:batch": `{"jobs":[{"command":"true"}]}`, "POST /v1/jobs/{id}/cancel": `{}`,
 	"PUT /v1/secrets/{name}": `{"value":"x"}`,
-	"POST /v1/workers:token": `{}`, "PATCH /v1/settings": `{"policy":"leastloaded"}`,
+	"POST /v1/workers:token": `{}`, "POST /v1/session": `{}`, "POST /v1/session/links": `{}`, "PATCH /v1/settings": `{"policy":"leastloaded"}`,
 }
 
 func operations(item *huma.PathItem) map[string]*huma.Operation {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -81,6 +82,18 @@ func (l *Links) take(code string) (token [sha256.Size]byte, ok bool) {
 	return one.token, ok && one.expires.After(l.clock())
 }
 
+type sessionInput struct {
+	Body *struct {
+		Hours int `json:"hours,omitempty" minimum:"1" maximum:"12" doc:"How long the session lasts at most; 12 if absent"`
+	}
+}
+
+type linkInput struct {
+	Body *struct {
+		To string `json:"to,omitempty" maxLength:"1024" doc:"The page it leads to, a path of this server" example:"/jobs/7f3k9qd2"`
+	}
+}
+
 type sessionOutput struct {
 	SetCookie http.Cookie `header:"Set-Cookie"`
 }
@@ -98,7 +111,7 @@ func (s *server) sessions(e *echo.Echo, api huma.API) {
 		OperationID: "createSession", Method: http.MethodPost, Path: "/v1/session", Tags: []string{"access"}, DefaultStatus: http.StatusNoContent,
 		Summary:     "Sign a browser in",
 		Description: "Sets a cookie that stands for a token of its own, with the rights of the one that is sent, for 12 hours. A browser sends the header " + sessionHeader + " with what changes something.",
-		Errors:      []int{http.StatusTooManyRequests, http.StatusServiceUnavailable},
+		Errors:      bodyErrors, MaxBodyBytes: maxBody, BodyReadTimeout: bodyTimeout,
 	}), s.createSession)
 	register(s, api, needs(token.Viewer, huma.Operation{
 		OperationID: "deleteSession", Method: http.MethodDelete, Path: "/v1/session", Tags: []string{"access"}, DefaultStatus: http.StatusNoContent,
@@ -106,8 +119,9 @@ func (s *server) sessions(e *echo.Echo, api huma.API) {
 	}), s.deleteSession)
 	register(s, api, needs(token.Viewer, huma.Operation{
 		OperationID: "createSessionLink", Method: http.MethodPost, Path: "/v1/session/links", Tags: []string{"access"}, DefaultStatus: http.StatusCreated,
-		Summary: "Make a link that signs one browser in, once", Errors: []int{http.StatusTooManyRequests},
+		Summary:     "Make a link that signs one browser in, once",
 		Description: "It is good for 10 minutes and gives the rights of the token that is sent.",
+		Errors:      bodyErrors, MaxBodyBytes: maxBody, BodyReadTimeout: bodyTimeout,
 	}), s.createLink)
 	e.GET("/login", s.login)
 }
@@ -124,9 +138,12 @@ func (s *server) whoami(ctx context.Context, _ *struct{}) (*whoamiOutput, error)
 	return &whoamiOutput{out}, nil
 }
 
-func (s *server) createSession(ctx context.Context, _ *struct{}) (*sessionOutput, error) {
-	p := who(ctx)
-	cookie, err := s.session(ctx, p.caller(), p.hash, p.host, p.secure)
+func (s *server) createSession(ctx context.Context, in *sessionInput) (*sessionOutput, error) {
+	p, life := who(ctx), SessionLife
+	if in.Body != nil && in.Body.Hours > 0 {
+		life = time.Duration(in.Body.Hours) * time.Hour
+	}
+	cookie, err := s.session(ctx, p.caller(), grant{p.hash, life, p.host, p.secure})
 	if err != nil {
 		return nil, err
 	}
@@ -147,11 +164,19 @@ func (s *server) deleteSession(ctx context.Context, _ *struct{}) (*sessionOutput
 	return &sessionOutput{http.Cookie{Name: cookieName(p.host), Path: "/", MaxAge: -1, Secure: p.secure, HttpOnly: true, SameSite: http.SameSiteStrictMode}}, nil
 }
 
-func (s *server) createLink(ctx context.Context, _ *struct{}) (*linkOutput, error) {
+func (s *server) createLink(ctx context.Context, in *linkInput) (*linkOutput, error) {
+	to := ""
+	if in.Body != nil && in.Body.To != "" {
+		if to = in.Body.To; within(to) != to {
+			return nil, invalid("body.to", "it is not a path of this server such as /jobs", to)
+		}
+		to = "&to=" + url.QueryEscape(to)
+	}
 	path, expires, err := s.Links.Mint(who(ctx).hash)
 	if err != nil {
 		return nil, err
 	}
+	path += to
 	return &linkOutput{&wire.Link{Path: path, Expires: expires}}, nil
 }
 
@@ -160,7 +185,7 @@ func (s *server) createLink(ctx context.Context, _ *struct{}) (*linkOutput, erro
 func (s *server) login(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
 	if hash, ok := s.Links.take(c.QueryParam("once")); ok {
-		cookie, err := s.session(c.Request().Context(), commands.Caller{Actor: "system", Source: "login"}, hash, c.Request().Host, c.IsTLS())
+		cookie, err := s.session(c.Request().Context(), commands.Caller{Actor: "system", Source: "login"}, grant{hash, SessionLife, c.Request().Host, c.IsTLS()})
 		if err != nil {
 			return s.answer(err)
 		}
@@ -177,14 +202,23 @@ func within(path string) string {
 	return path
 }
 
+// grant is a session to be: for the token with that hash, at most so long, in a
+// browser that asked a host, maybe over TLS.
+type grant struct {
+	token  [sha256.Size]byte
+	life   time.Duration
+	host   string
+	secure bool
+}
+
 // session makes a token for a browser, with the rights of another one.
-func (s *server) session(ctx context.Context, c commands.Caller, hash [sha256.Size]byte, host string, secure bool) (*http.Cookie, error) {
-	t, ok := s.Runner.World().Access.ByHash(hash)
+func (s *server) session(ctx context.Context, c commands.Caller, g grant) (*http.Cookie, error) {
+	t, ok := s.Runner.World().Access.ByHash(g.token)
 	now := s.Clock()
 	if !ok || !t.Valid(now.UnixNano()) {
 		return nil, unauthenticated("the token that this session is for has ended")
 	}
-	life := SessionLife
+	life := g.life
 	if t.Lifetime > 0 {
 		life = min(life, time.Duration(t.Created+t.Lifetime-now.UnixNano()))
 	}
@@ -192,7 +226,7 @@ func (s *server) session(ctx context.Context, c commands.Caller, hash [sha256.Si
 	if err != nil {
 		return nil, err
 	}
-	return &http.Cookie{Name: cookieName(host), Value: plain, Path: "/", MaxAge: int(life / time.Second), Secure: secure, HttpOnly: true, SameSite: http.SameSiteStrictMode}, nil
+	return &http.Cookie{Name: cookieName(g.host), Value: plain, Path: "/", MaxAge: int(life / time.Second), Secure: g.secure, HttpOnly: true, SameSite: http.SameSiteStrictMode}, nil
 }
 
 // cookieName is that of a session's cookie. Cookies don't tell the ports of a host

@@ -100,6 +100,30 @@ func TestABrowsersSession(t *testing.T) {
 	}
 }
 
+func TestWhatALinkAndASessionAreAskedFor(t *testing.T) {
+	s := newSite(t)
+	plain := s.token(token.AllNamespaces, token.Viewer)
+	_, _, body := s.request("POST", "/v1/session/links", plain, `{"to":"/jobs?state=failed"}`)
+	if to := s.browser().wants(http.StatusSeeOther, "GET", decode[wire.Link](t, body).Path).Header.Get("Location"); to != "/jobs?state=failed" {
+		t.Errorf("it leads to %s", to)
+	}
+	for path, body := range map[string]string{"/v1/session/links": `{"to":"//evil.example"}`, "/v1/session": `{"hours":13}`} {
+		if status, _, answer := s.request("POST", path, plain, body); status != http.StatusUnprocessableEntity {
+			t.Errorf("%s with %s: %d %s", path, body, status, answer)
+		}
+	}
+	r, _ := http.NewRequestWithContext(t.Context(), "POST", s.url+"/v1/session", strings.NewReader(`{"hours":1}`))
+	r.Header.Set("Authorization", "Bearer "+plain)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if cookies := resp.Cookies(); len(cookies) != 1 || cookies[0].MaxAge != 3600 {
+		t.Errorf("a session of an hour has %+v", cookies)
+	}
+}
+
 // A session outlives neither its own token nor, for long, a link's.
 func TestASessionOfATokenThatEnds(t *testing.T) {
 	s := newSite(t)
