@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,9 +58,13 @@ func TestWhatStaysIsTriedAgainNowAndThen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		var mu sync.Mutex // of what follows
 		tries, said, stays := map[string]int{}, 0, true
-		p.Report = func(error) { said++ }
+		set := func(to bool) { mu.Lock(); stays = to; mu.Unlock() }
+		p.Report = func(error) { mu.Lock(); said++; mu.Unlock() }
 		p.rid = func(_ context.Context, name string) error {
+			mu.Lock()
+			defer mu.Unlock()
 			tries[name]++
 			if stays && name != "other" {
 				return errors.New("it stays")
@@ -74,6 +79,8 @@ func TestWhatStaysIsTriedAgainNowAndThen(t *testing.T) {
 			t.Helper()
 			time.Sleep(after)
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if n := tries[name]; n < least || n > most {
 				t.Errorf("after %v %s was tried %d times, not %d to %d", after, name, n, least, most)
 			}
@@ -86,13 +93,15 @@ func TestWhatStaysIsTriedAgainNowAndThen(t *testing.T) {
 		expect(24*time.Hour, "b", 24, 30)
 		p.used <- "other"
 		expect(0, "other", 1, 1)
+		mu.Lock()
 		if said != 2 {
 			t.Errorf("it was reported %d times", said)
 		}
-		stays = false
+		mu.Unlock()
+		set(false)
 		expect(time.Hour, "a", 1, 1)
 		expect(24*time.Hour, "b", 0, 0)
-		stays = true
+		set(true)
 		p.used <- "c"
 		expect(0, "c", 1, 1)
 		expect(time.Minute, "c", 1, 1) // soon again
@@ -100,7 +109,9 @@ func TestWhatStaysIsTriedAgainNowAndThen(t *testing.T) {
 			p.used <- "many"
 			synctest.Wait()
 		}
+		mu.Lock()
 		clear(tries)
+		mu.Unlock()
 		expect(time.Hour, "many", 4*(maxStuck-1), 6*maxStuck) // twice as many, if they had no bound
 	})
 }
