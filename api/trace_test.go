@@ -22,7 +22,7 @@ func TestARequestsTraceIsTheJobs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, got, err := s.commands.Submitted(t.Context(), i); err != nil || got != want {
+		if _, got, err := s.commands.Submitted(t.Context(), i); err != nil || got.Traceparent != want {
 			t.Errorf("with %q it is of trace %q, %v", header, got, err)
 		}
 	}

@@ -143,27 +143,32 @@ func (s *Service) Spec(ctx context.Context, i id.ID) (spec.Spec, error) {
 	return asked, err
 }
 
-// Submitted returns what a job was asked to do, and the traceparent of the request
-// that did, or "".
-func (s *Service) Submitted(ctx context.Context, i id.ID) (asked spec.Spec, traceparent string, err error) {
+// Origin is where a job comes from.
+type Origin struct {
+	Event       eventstore.EventID // of its submission
+	Traceparent string             // of the request that submitted it, or ""
+}
+
+// Submitted returns what a job was asked to do, and where it comes from.
+func (s *Service) Submitted(ctx context.Context, i id.ID) (asked spec.Spec, from Origin, err error) {
 	records, err := s.store.ReadStream(ctx, nil, jobStream(i), 1, 1, eventstore.Forwards)
 	if err != nil {
-		return asked, "", storeFault(err)
+		return asked, from, storeFault(err)
 	}
 	if len(records) == 0 {
-		return asked, "", noJob("read", i)
+		return asked, from, noJob("read", i)
 	}
 	m, err := message(records[0])
 	if err != nil {
-		return asked, "", storeFault(err)
+		return asked, from, storeFault(err)
 	}
 	metadata, err := event.DecodeMetadata(records[0].Metadata)
 	if err != nil {
-		return asked, "", storeFault(err)
+		return asked, from, storeFault(err)
 	}
 	submitted, _ := m.(*eventv1.JobSubmitted)
 	asked, err = spec.FromCanonical(submitted.GetSpec())
-	return asked, FormatTraceparent(metadata.GetTraceparent()), err
+	return asked, Origin{records[0].ID, FormatTraceparent(metadata.GetTraceparent())}, err
 }
 
 // jobDecision is a command to one job that exists.

@@ -16,12 +16,15 @@ import (
 // first event, which nothing keeps in memory for long, nor the secrets in it. An
 // error that is final says that the attempt is not to be given.
 func (s *session) assignment(k joblog.Key) (*pb.Assign, error) {
-	sp, traceparent, err := s.g.config.Commands.Submitted(s.ctx, k.Job)
+	sp, from, err := s.g.config.Commands.Submitted(s.ctx, k.Job)
 	if err != nil {
 		return nil, err
 	}
 	message := assign(k, sp)
-	message.Traceparent = traceparent
+	message.Traceparent = from.Traceparent
+	if trace := s.g.config.Traceparent; trace != nil {
+		message.Traceparent = trace(from, k)
+	}
 	if len(sp.Secrets) > 0 {
 		message.Secrets, err = s.secrets(k, sp)
 	}

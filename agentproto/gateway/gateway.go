@@ -73,6 +73,9 @@ type Config struct {
 	JobLog    *joblog.Log
 	Telemetry *telemetry.Table
 	Authority *authority.Authority
+	// Traceparent is what an attempt of a job from there goes on from; nil is what
+	// the job's submission came with.
+	Traceparent func(from commands.Origin, k joblog.Key) string
 
 	Clock     func() time.Time // the log's time, by which leases count; nil is time.Now
 	Logger    *slog.Logger     // nil is slog.Default

@@ -36,6 +36,7 @@ type serverConfig struct {
 	LogForm   string `koanf:"log_format"`
 
 	LogStore     string `koanf:"log_store"`
+	OTLP         string `koanf:"otlp"`
 	LogAfter     string `koanf:"log_archive_after"`
 	LogKeep      string `koanf:"log_keep"`
 	LogKeepBytes string `koanf:"log_keep_bytes"`
@@ -51,7 +52,7 @@ type serverConfig struct {
 // a variable is HODEI_ and capitals.
 var serverSettings = []string{"advertise", "agent_dir", "data", "grpc", "http", "key_file",
 	"log_archive_after", "log_format", "log_keep", "log_keep_bytes", "log_level", "log_store",
-	"max_streams", "max_token_streams", "tls_cert", "tls_key"}
+	"max_streams", "max_token_streams", "otlp", "tls_cert", "tls_key"}
 
 // serverFlags registers the flags of dev and server.
 func serverFlags(f *pflag.FlagSet, data, level string) {
@@ -70,6 +71,7 @@ func serverFlags(f *pflag.FlagSet, data, level string) {
 	f.String("log-keep-bytes", "0", "`SIZE` of all output that is kept, the oldest goes first; 0 keeps all and warns above 10Gi")
 	f.String("max-streams", strconv.Itoa(api.MaxStreams), "event streams open at once, at most this `NUMBER`")
 	f.String("max-token-streams", strconv.Itoa(api.MaxTokenStreams), "event streams of one token, at most this `NUMBER`")
+	f.String("otlp", "", "`URL` of an OpenTelemetry collector that is told of jobs that ended, such as http://localhost:4318 (OTLP over HTTP)")
 	f.String("log-level", level, "`LEVEL` of what the server tells of itself on standard error: debug, info, warn or error")
 	f.String("log-format", "text", "`FORM` of what it tells: text or json")
 }
@@ -163,6 +165,11 @@ func (c *serverConfig) check() error {
 	if !loopback(c.HTTP) {
 		return &exitError{code: exitUsage, err: fmt.Errorf("%s is %s, which is not loopback, and the HTTP API has no TLS of its own", c.from["http"], c.HTTP),
 			help: "listen on 127.0.0.1 and put a proxy with TLS in front"}
+	}
+	if c.OTLP != "" {
+		if err := c.checkOTLP(); err != nil {
+			return err
+		}
 	}
 	if c.Advertise != "" {
 		address, ok := strings.CutPrefix(c.Advertise, "grpcs://")

@@ -45,6 +45,7 @@ func (p *parts) answer(ctx context.Context, group *errgroup.Group) {
 	web := &http.Server{Handler: handler, ReadHeaderTimeout: api.HeaderTimeout, WriteTimeout: answerLimit, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: api.MaxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(p.logger.Handler(), slog.LevelDebug)}
 
+	group.Go(func() error { return p.tell(ctx) })
 	group.Go(func() error { return p.watch.Run(ctx) })
 	group.Go(func() error { return counted.Run(ctx) })
 	group.Go(func() error { return closedIs(web.Serve(p.http), http.ErrServerClosed) })

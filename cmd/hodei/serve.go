@@ -171,7 +171,7 @@ func (p *parts) open(ctx context.Context) (err error) {
 		return w.Position, next
 	})
 	p.links = api.NewLinks(p.store.Now)
-	p.gateway = gateway.New(gateway.Config{Commands: p.commands, Runner: p.runner, Store: p.store, JobLog: p.logs,
+	p.gateway = gateway.New(gateway.Config{Commands: p.commands, Traceparent: p.traceparent(), Runner: p.runner, Store: p.store, JobLog: p.logs,
 		Telemetry: p.telemetry, Authority: p.authority, Logger: p.logger, Clock: p.store.Now})
 	return nil
 }
