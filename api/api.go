@@ -107,6 +107,7 @@ func (s *server) routes() (http.Handler, *huma.OpenAPI) {
 	s.events(api)
 	s.observability(api)
 	s.documentation(e, api)
+	dashboard(e)
 	return e, api.OpenAPI()
 }
 
