@@ -71,7 +71,7 @@ export const texts = {
     unnamed: 'job', attempt: (a: number, of: number) => `attempt ${a} of ${of}`, newest: 'newest attempt',
     cancel: 'Cancel', cancelling: 'Cancelling…', cancelAsk: (name: string) => `Cancel ${name}?`, cancelYes: 'Yes, cancel', cancelNo: 'No',
     cancelled: 'It is being cancelled.', copy: 'Copy link', copied: 'Copied', command: 'Copy command',
-    tabs: { log: 'Log', usage: 'Usage', events: 'Events', spec: 'Spec' }, tabList: 'Parts of the job',
+    tabs: { log: 'Log', usage: 'Usage', events: 'Events', spec: 'Spec' }, tabList: 'Parts of the job', steps: 'Steps',
     facts: { job: 'job', namespace: 'namespace', worker: 'worker', submitted: 'submitted', started: 'started', finished: 'finished', waited: 'waited', took: 'took', peak: 'peak', exit: 'exit code', signal: 'signal', attempt: 'attempt', priority: 'priority', running: 'runs for' },
     waitsForInput: 'A process of the job waits for keyboard input, which never comes.', escaped: 'Some processes it left could not be killed.',
     noSuch: (id: string) => `There is no job ${id}, or you have no right to see it.`, noEvents: 'Nothing has happened yet.', spec: 'What was asked for',

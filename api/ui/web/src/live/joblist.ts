@@ -85,7 +85,7 @@ export class JobList {
   async older() {
     if (!this.next || this.reading) return
     await this.read(async () => {
-      const list = await this.ask(this.next, this.size)
+      const list = await this.ask(this.next, Math.min(1000, Math.max(this.size, this.rows.peek().length)))
       const rows = this.rows.peek()
       const last = rows.at(-1)?.position ?? Infinity
       this.rows.value = rows.concat(list.items.filter((j) => j.position < last))

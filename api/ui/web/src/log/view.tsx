@@ -32,7 +32,7 @@ interface Segment {
 export function segments(model: LogModel, folded: Set<number>): { list: Segment[]; rows: number } {
   const named = model.steps.value.filter((s) => s.from !== undefined)
   const total = model.count()
-  if (named.length === 0 || (named.length === 1 && !named[0]!.name)) return { list: [{ step: undefined, row: 0, from: 0, to: total, folded: false }], rows: total }
+  if (named.length === 0 || (named.length === 1 && model.steps.value.length === 1)) return { list: [{ step: undefined, row: 0, from: 0, to: total, folded: false }], rows: total }
   const list: Segment[] = []
   let row = 0
   const add = (step: Step | undefined, from: number, to: number) => {
@@ -54,7 +54,7 @@ export function segments(model: LogModel, folded: Set<number>): { list: Segment[
 
 const segmentAt = (list: Segment[], row: number) => list.findLast((s) => s.row <= row)
 
-export function LogView({ model, over, failedStep }: { model: LogModel; over: boolean; failedStep: number | undefined }) {
+export function LogView({ model, over, failedStep, toStep }: { model: LogModel; over: boolean; failedStep: number | undefined; toStep: Signal<number> }) {
   void model.version.value
   const folded = useSignal(new Set<number>())
   const times = useSignal(false)
@@ -81,6 +81,19 @@ export function LogView({ model, over, failedStep }: { model: LogModel; over: bo
       if (s) handle.current?.show(s.row + s.to - s.from)
       else handle.current?.toEnd()
     }
+  })
+
+  // A step that was chosen comes to the top, open.
+  useEffect(() => {
+    const step = toStep.value
+    if (step === 0 || !begun.current) return
+    toStep.value = 0
+    const s = list.find((x) => x.step?.step === step)
+    if (!s) return
+    if (s.folded) fold(step)
+    following.value = false
+    seen.current = total
+    handle.current?.top(s.row)
   })
 
   const rowOf = (index: number): number => {

@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef } from 'preact/hooks'
 import { ask, query, type LogEvent, type Problem } from '../api'
 import { clock, visible } from '../format'
 import { Stream } from '../live/sse'
-import { StreamLink } from '../parts/eventlines'
+import { actor, StreamLink } from '../parts/eventlines'
 import { useKeys } from '../parts/keys'
 import { Failed, Loading, Page } from '../parts/panel'
 import { Virtual, type Handle } from '../parts/virtual'
@@ -168,7 +168,7 @@ export function EventsPage() {
             head={
               <div class="row head" role="row" aria-rowindex={1}>
                 {[t.position, t.time, t.stream, t.what, t.actor].map((c) => (
-                  <span key={c} role="columnheader">
+                  <span key={c} role="columnheader" class={c === t.position ? 'num' : ''}>
                     {c}
                   </span>
                 ))}
@@ -203,7 +203,7 @@ function Row({ event: e, index }: { event: LogEvent; index: number }) {
         {visible(e.text)}
       </span>
       <span role="gridcell" class="muted">
-        {visible(e.actor)}
+        {actor(e.actor)}
       </span>
     </div>
   )

@@ -1,7 +1,7 @@
-import { useSignal, type Signal } from '@preact/signals'
+import { signal, useSignal, type Signal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { useEffect, useMemo, useRef } from 'preact/hooks'
-import { ask, query, type Job, type LogEvent, type Problem, type State } from '../api'
+import { ask, query, type Job, type LogEvent, type Problem, type State, type Step } from '../api'
 import { bytes, clock, cpu, cpus, amountBytes, seconds, secondsBetween, visible } from '../format'
 import * as changes from '../live/changes'
 import { LogModel } from '../log/model'
@@ -106,6 +106,7 @@ function Whole({ job: j, told }: { job: Job; told: (j: Job) => void }) {
     >
       <Notes job={j} />
       <Facts job={j} />
+      {j.steps && j.steps.length > 1 ? <Strip steps={j.steps} /> : null}
       <div class="tabs" role="tablist" aria-label={t.tabList}>
         {(Object.keys(t.tabs) as Tab[]).map((x) => (
           <button key={x} type="button" role="tab" id={`tab-${x}`} aria-selected={x === tab} aria-controls="tabpanel" tabIndex={x === tab ? 0 : -1} onClick={() => put('tab', x === 'log' ? '' : x)} onKeyDown={arrows}>
@@ -128,6 +129,35 @@ function Whole({ job: j, told }: { job: Job; told: (j: Job) => void }) {
         )}
       </div>
     </Page>
+  )
+}
+
+/** toStep is the step that the log is asked to show. */
+const toStep = signal(0)
+
+/** Strip shows the steps side by side, as wide as they took long. */
+function Strip({ steps }: { steps: Step[] }) {
+  const total = steps.reduce((n, s) => n + (s.seconds ?? 0), 0)
+  return (
+    <div class="strip" role="group" aria-label={t.steps}>
+      {steps.map((s) => (
+        <button
+          key={s.step}
+          type="button"
+          class={`s-${s.state}`}
+          style={{ flexGrow: total > 0 ? 1 + (20 * (s.seconds ?? 0)) / total : 1 }}
+          onClick={() => {
+            put('tab', '')
+            toStep.value = s.step
+          }}
+        >
+          <Glyph state={s.state} />
+          <span>{texts.log.step(s.step, visible(s.name))}</span>
+          <span class="unseen">{texts.states[s.state]}</span>
+          <span class="muted mono">{s.seconds === undefined ? '' : seconds(s.seconds)}</span>
+        </button>
+      ))}
+    </div>
   )
 }
 
@@ -162,7 +192,7 @@ function Log({ job: j, only, told }: { job: Job; only: number; told: (j: Job) =>
   const failed = j.state === 'failed' || j.state === 'timed_out' ? j.steps?.find((s) => s.state === 'failed' || s.state === 'timed_out')?.step : undefined
   const ended = over(j.state)
   const begunOver = useRef(ended) // how it is read does not change when it ends
-  return <LogView model={model} over={begunOver.current} failedStep={failed ?? (ended && j.state !== 'succeeded' ? -1 : undefined)} />
+  return <LogView model={model} over={begunOver.current} toStep={toStep} failedStep={failed ?? (ended && j.state !== 'succeeded' ? -1 : undefined)} />
 }
 
 function Notes({ job: j }: { job: Job }) {

@@ -125,11 +125,15 @@ function Rows({ list, rows, filtered }: { list: JobList; rows: Job[]; filtered: 
     handle.current?.show(rows.indexOf(j))
     requestAnimationFrame(() => handle.current?.element?.querySelector<HTMLElement>('[data-chosen]')?.focus({ preventScroll: true }))
   }
-  const open = () => index >= 0 && go(`/jobs/${rows[index]!.id}`)
-  useKeys({ j: () => move(index + 1), k: () => move(index < 0 ? 0 : index - 1) })
+  // Keys may come faster than rows are drawn.
+  const at = () => rows.findIndex((j) => j.id === list.chosen)
+  useKeys({ j: () => move(at() + 1), k: () => move(at() - 1) })
   const keys = (e: KeyboardEvent) => {
-    const step: Record<string, number> = { ArrowDown: index + 1, ArrowUp: Math.max(0, index - 1), Home: 0, End: rows.length - 1, PageDown: index + 15, PageUp: index - 15 }
-    if (e.key === 'Enter' && (e.target as Element).tagName !== 'A') open()
+    const step: Record<string, number> = { ArrowDown: at() + 1, ArrowUp: at() - 1, Home: 0, End: rows.length - 1, PageDown: at() + 15, PageUp: at() - 15 }
+    if (e.key === 'Enter' && (e.target as Element).tagName !== 'A') {
+      const chosen = rows[at()]
+      if (chosen) go(`/jobs/${chosen.id}`)
+    }
     else if (e.key in step) {
       e.preventDefault()
       move(step[e.key]!)

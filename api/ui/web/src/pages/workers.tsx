@@ -79,8 +79,8 @@ function Amounts({ worker: w }: { worker: Worker }) {
             <span class="muted">{name}</span>
             <Bar label={t.bar(name, write(used), write(reserved), write(of))} used={used} reserved={reserved} of={of} />
             <span class="mono">
-              {write(reserved)} <span class="muted">{t.reserved}</span> {w.used ? `${write(used)} ` : ''}
-              {w.used ? <span class="muted">{t.used}</span> : null} <span class="muted">{t.capacity}</span> {write(of)}
+              {write(reserved)} <span class="muted">{t.reserved},</span> {w.used ? `${write(used)} ` : ''}
+              {w.used ? <span class="muted">{t.used},</span> : null} <span class="muted">{t.capacity}</span> {write(of)}
             </span>
           </div>
         )

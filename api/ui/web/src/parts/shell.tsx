@@ -55,7 +55,10 @@ function User() {
   if (!who) return null
   return (
     <details class="user">
-      <summary aria-label={texts.user.menu}>{who.name || who.id}</summary>
+      <summary>
+        <span class="unseen">{texts.user.menu}: </span>
+        {who.name || who.id}
+      </summary>
       <div class="menu">
         <p class="muted">{texts.user.role(who.role, who.namespace)}</p>
         <label>

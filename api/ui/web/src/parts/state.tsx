@@ -35,8 +35,9 @@ const shapes: Record<Shown, JSX.Element> = {
   ),
   lost: (
     <>
-      <path d="M8 .8L15.2 8 8 15.2.8 8z" class="fill" />
-      <path d="M6.2 6.5a1.9 1.9 0 1 1 2.6 1.8c-.6.3-.8.6-.8 1.1M8 11.2v.6" class="hole" />
+      <path d="M8 .4L15.6 8 8 15.6.4 8z" class="fill" />
+      <path d="M5.9 6.3C5.9 3.2 10.1 3.4 10.1 6.1 10.1 7.9 8 7.8 8 9.6" class="hole" />
+      <circle cx="8" cy="12.1" r="1.1" class="dot" />
     </>
   ),
   skipped: <path d="M4 8h8" class="line" />,

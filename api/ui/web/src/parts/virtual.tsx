@@ -8,6 +8,7 @@ const highest = 15_000_000 // px; browsers draw no more, so beyond it scrolling 
 export interface Handle {
   /** show scrolls until a row is in sight: at the edge, or in the middle. */
   show: (index: number, middle?: boolean) => void
+  top: (index: number) => void
   toEnd: () => void
   /** bottom says whether the last row is in sight. */
   bottom: () => boolean
@@ -74,15 +75,17 @@ export function Virtual(p: VirtualProps) {
         else if (y < from) to(y / factor)
         else if (y + p.rowHeight > from + e.clientHeight) to((y + p.rowHeight - e.clientHeight) / factor)
       },
+      top: (index) => to((index * p.rowHeight) / factor),
       toEnd: () => to(drawn),
       bottom: () => !ref.current || ref.current.scrollTop + ref.current.clientHeight >= drawn - p.rowHeight / 2,
       element: ref.current,
     }
   }
 
+  // Also after what a scroll draws: only then is it known which rows are in sight.
   useEffect(() => {
     report(false)
-  }, [p.count, height])
+  }, [p.count, height, first, last])
 
   function report(byHand: boolean) {
     const e = ref.current
