@@ -91,11 +91,12 @@ export async function check(page, what) {
   )
 }
 
+// HODEI_ONLY is part of the names of the tests to run.
 const only = process.env.HODEI_ONLY
 
 /** test runs f and reports what became of it. */
 export async function test(name, f) {
-  if (only && !name.includes(only)) return
+  if (only && !name.includes(only) && !name.startsWith('signs in')) return
   faults.length = 0
   const begun = Date.now()
   let error = ''
@@ -105,6 +106,10 @@ export async function test(name, f) {
     assert.deepEqual(faults, [])
   } catch (e) {
     error = e.stack ?? String(e)
+    for (const context of browser.contexts()) {
+      for (const page of context.pages()) error += `\n${page.url()}: ${await page.locator('body').innerText().catch(String)}`
+      await context.close()
+    }
   }
   console.log(JSON.stringify({ test: name, error, note, ms: Date.now() - begun }))
 }

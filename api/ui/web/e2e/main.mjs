@@ -1,6 +1,7 @@
 // The dashboard in a real browser, against a real server with a worker.
 import assert from 'node:assert/strict'
-import { api, browser, check, ended, faults, limit, login, please, quiet, shots, submit, test, until, url, visit } from './harness.mjs'
+import { api, browser, check, ended, login, shots, submit, test, until, url, visit } from './harness.mjs'
+import { more } from './more.mjs'
 
 let signedIn // cookies of a session
 const open = async (path, options) => {
@@ -174,6 +175,7 @@ await test('is led through a list by keys', async () => {
   await page.locator('dialog[open]').waitFor()
   await check(page, 'keys')
   await page.keyboard.press('Escape')
+  await page.locator('dialog[open]').waitFor({ state: 'detached' })
   await page.keyboard.press('g')
   await page.keyboard.press('q')
   await page.waitForURL(url + '/queue')
@@ -199,8 +201,7 @@ await test('follows a log until one scrolls, and searches it', async () => {
   await page.context().close()
 })
 
-const { more } = await import('./more.mjs')
-await more({ open, row, stepped, limit, faults, quiet, please, ended, test, submit, until, api, check, browser, url, shots })
+await more({ open, row, stepped })
 await api('POST', `/v1/jobs/${talker.id}/cancel`, {})
 await browser.close()
 process.exit(0)

@@ -8,6 +8,8 @@ import type { Problem } from '../api'
 import * as changes from './changes'
 
 const page = 200
+const largest = 1000 // jobs of one answer
+const mostAnew = 20_000 // jobs that are read anew after a reset
 
 export interface Filter {
   state: string
@@ -29,6 +31,7 @@ export class JobList {
   private next: string | undefined
   private reading = false
   private again = false
+  private more = false // older ones were asked for meanwhile
   private during: Job[] | undefined // changes that came while the list was read
   private readonly states: Set<string> | undefined
   private off: (() => void)[]
@@ -64,15 +67,21 @@ export class JobList {
   /** reload reads the list anew, as far as it was read before. */
   async reload() {
     if (this.reading) return void (this.again = true)
-    const wanted = Math.max(this.size, Math.min(this.rows.peek().length, 1000))
     await this.read(async () => {
       this.during = []
-      const list = await this.ask(undefined, wanted)
+      const wanted = Math.min(mostAnew, Math.max(this.size, this.rows.peek().length))
+      const rows: Job[] = []
+      let next: string | undefined
+      do {
+        const list = await this.ask(next, Math.min(largest, wanted - rows.length))
+        rows.push(...list.items)
+        next = list.next
+      } while (next && rows.length < wanted)
       this.gathered.clear()
       this.fresh.value = 0
-      this.rows.value = list.items
-      this.next = list.next
-      this.whole.value = !list.next
+      this.rows.value = rows
+      this.next = next
+      this.whole.value = !next
       this.loaded.value = true
       const during = this.during
       this.during = undefined
@@ -83,9 +92,10 @@ export class JobList {
 
   /** older reads the next page. */
   async older() {
-    if (!this.next || this.reading) return
+    if (this.reading) return void (this.more = true)
+    if (!this.next) return
     await this.read(async () => {
-      const list = await this.ask(this.next, Math.min(1000, Math.max(this.size, this.rows.peek().length)))
+      const list = await this.ask(this.next, Math.min(largest, Math.max(this.size, this.rows.peek().length)))
       const rows = this.rows.peek()
       const last = rows.at(-1)?.position ?? Infinity
       this.rows.value = rows.concat(list.items.filter((j) => j.position < last))
@@ -111,6 +121,9 @@ export class JobList {
     if (this.again) {
       this.again = false
       await this.reload()
+    } else if (this.more) {
+      this.more = false
+      await this.older()
     }
   }
 
