@@ -116,6 +116,7 @@ func (s *server) routes() (http.Handler, *huma.OpenAPI) {
 	s.observability(api)
 	s.sessions(e, api)
 	s.documentation(e, api)
+	dashboard(e)
 	return e, api.OpenAPI()
 }
 

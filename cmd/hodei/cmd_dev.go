@@ -10,6 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
+
+	"github.com/hodei-jobs/hodei/api"
+	"github.com/hodei-jobs/hodei/commands"
 )
 
 func (a *app) cmdDev() *cobra.Command {
@@ -64,11 +67,8 @@ func (a *app) dev(ctx context.Context, cfg *serverConfig) error {
 			return nil, err
 		}
 		l := newLocal(p, a)
-		a.note("hodei %s   data %s%s   token %s%s", version, short(cfg.Data), mark(p.fresh, " (new)"), short(found), mark(made, " (new, 0600)"))
-		a.note("  worker     %s, %s/%s, %d CPU%s", localName, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), memoryHere())
-		a.note("  API        http://%s/docs", p.http.Addr())
-		if p.fresh {
-			a.note("  try        hodei run -- echo hello    in another terminal; what runs: hodei job list")
+		if err := a.greet(p, here.tokenFile, found, made); err != nil {
+			return nil, err
 		}
 		if was.url != "" {
 			a.note("  was        --server %s --token-file %s", was.url, short(was.tokenFile))
@@ -83,6 +83,24 @@ func (a *app) dev(ctx context.Context, cfg *serverConfig) error {
 			return l.run(ctx)
 		}, nil
 	})
+}
+
+// greet says what was started, and where to go on. found is where the other
+// commands find the token.
+func (a *app) greet(p *parts, tokenFile, found string, made bool) error {
+	hash, _ := commands.TokenHash(readLine(tokenFile))
+	sign, _, err := p.links.Mint(hash)
+	if err != nil {
+		return err
+	}
+	a.note("hodei %s   data %s%s   token %s%s", version, short(p.config.Data), mark(p.fresh, " (new)"), short(found), mark(made, " (new, 0600)"))
+	a.note("  worker     %s, %s/%s, %d CPU%s", localName, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), memoryHere())
+	a.note("  dashboard  http://%s%s", p.http.Addr(), sign)
+	a.note("             signs you in, once, within %d min    API: http://%s/docs", int(api.LinkLife.Minutes()), p.http.Addr())
+	if p.fresh {
+		a.note("  try        hodei run -- echo hello    in another terminal; what runs: hodei job list")
+	}
+	return nil
 }
 
 func mark(yes bool, text string) string {

@@ -38,6 +38,8 @@ func Check(ctx context.Context, dir string) ([]Fault, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A row without a module is of another language's package.
+	dependencies = slices.DeleteFunc(dependencies, func(d Dependency) bool { return d.Module == "" })
 	packages, err := list(ctx, dir)
 	if err != nil {
 		return nil, err
