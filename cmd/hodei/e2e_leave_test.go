@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -58,6 +60,20 @@ func hungUp(t *testing.T, c *cluster) {
 		t.Errorf("%s, want exit code %d", cmd.ProcessState, exitSignal+int(syscall.SIGHUP))
 	}
 	c.isCancelled("hung", "the terminal was closed")
+}
+
+// timeout sends its signal to the command and at once to its group, which is the
+// same process again: that is no second wish to leave.
+func outOfTime(t *testing.T, c *cluster) {
+	run := c.cli("run", "--name", "slow", "--", "sleep", "300")
+	cmd := exec.CommandContext(t.Context(), "timeout", append([]string{"--kill-after=1m", "5s", run.Path}, run.Args[1:]...)...)
+	var errs bytes.Buffer
+	cmd.Env, cmd.Stderr = run.Env, &errs
+	_ = cmd.Run()
+	if code := cmd.ProcessState.ExitCode(); code != 124 || strings.Contains(errs.String(), "left ") {
+		t.Errorf("exit code %d, want that of timeout: %s", code, errs.String())
+	}
+	c.isCancelled("slow", "interrupted")
 }
 
 func (c *cluster) isCancelled(name, why string) {

@@ -39,6 +39,7 @@ func TestRun(t *testing.T) {
 			"a full disk is told of":                          fullDisk,
 			"a reader that has gone cancels the job":          readerGone,
 			"a closed terminal cancels the job":               hungUp,
+			"timeout(1) cancels the job":                      outOfTime,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

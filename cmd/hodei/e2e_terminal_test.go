@@ -72,6 +72,13 @@ func (x *terminal) until(text string) {
 	})
 }
 
+// interruptAgain is Ctrl-C a second time, as people do it: not at once.
+func (x *terminal) interruptAgain() {
+	x.t.Helper()
+	wait(x.t, 2*together)
+	x.interrupt()
+}
+
 // interrupt is Ctrl-C: the terminal makes a signal of it.
 func (x *terminal) interrupt() {
 	x.t.Helper()
@@ -147,7 +154,7 @@ func interruptTwice(t *testing.T, c *cluster) {
 		}
 		return nil
 	})
-	x.interrupt()
+	x.interruptAgain()
 	if code := x.end(); code != exitInterrupted {
 		t.Errorf("exit code %d, want %d", code, exitInterrupted)
 	}
@@ -180,7 +187,7 @@ func interruptUnreachable(t *testing.T, c *cluster) {
 	x.until("connection to the server lost, trying again: ")
 	x.interrupt()
 	x.until("the cancellation did not reach the server, it is sent again")
-	x.interrupt()
+	x.interruptAgain()
 	if code := x.end(); code != exitInterrupted {
 		t.Errorf("exit code %d, want %d", code, exitInterrupted)
 	}
@@ -322,6 +329,9 @@ func brokenPipe(t *testing.T, c *cluster) {
 }
 
 func listingFits(t *testing.T, c *cluster) {
+	if _, stderr, code := c.hodei("run", "--", "true"); code != 0 { // then there is a worker, and a job
+		t.Fatal(stderr)
+	}
 	for _, args := range [][]string{{"job", "list"}, {"worker", "list"}, {"worker", "get", "local"}} {
 		x := c.onTerminal([]string{"NO_COLOR=1"}, args...)
 		if code := x.end(); code != 0 {

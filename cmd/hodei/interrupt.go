@@ -20,6 +20,13 @@ const cancelAgain = time.Second
 // more.
 const leaveWithin = 10 * time.Second
 
+// Signals that come together are one: timeout(1) sends its own to the program and
+// to its group.
+const together = 100 * time.Millisecond
+
+// lastTry is how long whoever leaves waits for the cancellation to be taken.
+const lastTry = 2 * time.Second
+
 // interrupts is what Ctrl-C does while a job is followed: the first cancels the
 // job and goes on following it, the second leaves. SIGTERM is the same; SIGHUP,
 // of a terminal that was closed, cancels and leaves.
@@ -113,17 +120,37 @@ func (i *interrupts) run(ctx context.Context) {
 	i.asked = true
 	i.screen.say("cancelling " + i.job + "; Ctrl-C again leaves, the cancellation goes on")
 	sent := make(chan struct{})
+	sending, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
 		defer close(sent)
-		i.sent = i.cancel(ctx, "interrupted")
+		i.sent = i.cancel(sending, "interrupted")
 	}()
-	select {
-	case <-ctx.Done():
-	case <-i.signals:
+	if i.second(ctx, time.Now()) {
 		i.left = true
 		i.leave()
+		select {
+		case <-sent:
+		case <-i.signals:
+		case <-time.After(lastTry):
+		}
 	}
+	giveUp()
 	<-sent
+}
+
+// second waits for the second signal after a first one, and says whether it came
+// before the following ended.
+func (i *interrupts) second(ctx context.Context, first time.Time) bool {
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-i.signals:
+			if time.Since(first) >= together {
+				return true
+			}
+		}
+	}
 }
 
 // abandon cancels the job because nobody is left to follow it, and ends with a
