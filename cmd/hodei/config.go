@@ -64,7 +64,7 @@ func serverFlags(f *pflag.FlagSet, data, level string) {
 	f.String("tls-cert", "", "certificate `FILE` for workers; without one the server makes its own CA")
 	f.String("tls-key", "", "key `FILE` of that certificate")
 	f.String("key-file", "", "`FILE` with the key that wraps all others (default: DATA.key)")
-	f.String("agent-dir", "", "`FOLDER` with hodei-agent (default: beside hodei; in a source checkout it is built)")
+	f.String("agent-dir", "", "`FOLDER` with hodei-agent (default: beside hodei, else the one within a release; in a source checkout it is built)")
 	f.String("log-store", "", "where output of jobs lasts: a `FOLDER`, or S3: s3://BUCKET/PREFIX?endpoint=URL (default: DATA/archive)")
 	f.String("log-archive-after", "1m", "`TIME` after which output of jobs goes to the log store, at most")
 	f.String("log-keep", "0", "`TIME` for which output of a job is kept after its end, such as 90d; 0 is for ever")
