@@ -73,6 +73,7 @@ type server struct {
 	Config
 	reasons    reasons
 	streams    streams
+	encodings  encodings
 	searches   atomic.Int32    // of logs, under way
 	laggards   chan struct{}   // has room for streams that read the journal of logs
 	writeLimit time.Duration   // for a client to take one write

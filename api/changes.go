@@ -225,11 +225,11 @@ func (f *changeFeed) sendJobs(ctx context.Context, w *projections.World, changed
 		if namespace := w.Jobs.Namespace(j); !f.wants(kindJob) || !f.who.sees(namespace) || f.namespace != "" && f.namespace != namespace {
 			continue
 		}
-		v, err := f.view(ctx, w, &j)
+		b, err := f.encodings.encode(shownJob, uint64(j.ID), w.Position, func() (any, error) { return f.view(ctx, w, &j) })
 		if err != nil {
 			return err
 		}
-		f.send(kindJob, v)
+		f.queue(kindJob, b)
 	}
 	return nil
 }
@@ -276,10 +276,14 @@ func (f *changeFeed) send(kind string, v any) {
 		f.Logger.Error("cannot show a change", "kind", kind, "error", err)
 		return
 	}
+	f.queue(kind, b)
+}
+
+func (f *changeFeed) queue(kind string, data []byte) {
 	if f.held.kind != "" {
 		f.out.Event(f.held.kind, "", f.held.data)
 	}
-	f.held = held{kind, b}
+	f.held = held{kind, data}
 }
 
 // flush sends what is queued.

@@ -50,8 +50,7 @@ func (s *server) sendEvents(ctx context.Context, out *sse.Writer, at, head event
 				at = head + 1
 				break
 			}
-			v := eventView(r)
-			b, err := json.Marshal(&v)
+			b, err := s.encodings.encode(shownEvent, uint64(r.Position), r.Position, func() (any, error) { return eventView(r), nil })
 			if err != nil {
 				s.Logger.Error("cannot show an event", "position", uint64(r.Position), "error", err)
 				return at, err
