@@ -92,7 +92,8 @@ func newServer(c Config, stop <-chan struct{}) *server {
 // New returns the API and its OpenAPI document. Its event streams end when stop
 // is closed.
 func New(c Config, stop <-chan struct{}) (http.Handler, *huma.OpenAPI) {
-	return newServer(c, stop).routes()
+	h, o := newServer(c, stop).routes()
+	return economical(h), o
 }
 
 func (s *server) routes() (http.Handler, *huma.OpenAPI) {
@@ -118,6 +119,7 @@ func (s *server) routes() (http.Handler, *huma.OpenAPI) {
 	s.sessions(e, api)
 	s.documentation(e, api)
 	dashboard(e)
+	documentPosition(api.OpenAPI())
 	return e, api.OpenAPI()
 }
 

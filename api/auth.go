@@ -122,6 +122,13 @@ func (s *server) authenticate(ctx huma.Context, next func(huma.Context)) {
 		s.refuse(ctx, bad)
 		return
 	}
+	if bad := s.freshen(ctx); bad != nil {
+		if bad.Status == http.StatusServiceUnavailable {
+			ctx.SetHeader("Retry-After", retryAfterText)
+		}
+		s.refuse(ctx, bad)
+		return
+	}
 	if bad := queryFault(ctx); bad != nil {
 		s.refuse(ctx, bad)
 		return
