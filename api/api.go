@@ -42,7 +42,7 @@ const (
 	bodyTimeout = 30 * time.Second // to send a body
 )
 
-// Config is what the API is made of. All fields but Links, Metrics, Warnings, Refuses and the limits
+// Config is what the API is made of. All fields but Links, Uses, Metrics, Warnings, Refuses and the limits
 // are required.
 type Config struct {
 	Commands  *commands.Service
@@ -61,6 +61,8 @@ type Config struct {
 	MaxStreams, MaxTokenStreams int
 	// Links sign browsers in; nil are links of its own.
 	Links *Links
+	// Uses are when tokens were last accepted; nil are ones of its own.
+	Uses *Uses
 	// Metrics count requests and are served, unless they are nil.
 	Metrics *metrics.Metrics
 	// Warnings returns what an operator should look at, for /readyz.
@@ -83,6 +85,9 @@ func newServer(c Config, stop <-chan struct{}) *server {
 	c.MaxStreams, c.MaxTokenStreams = cmp.Or(c.MaxStreams, MaxStreams), cmp.Or(c.MaxTokenStreams, MaxTokenStreams)
 	if c.Links == nil {
 		c.Links = NewLinks(c.Clock)
+	}
+	if c.Uses == nil {
+		c.Uses = NewUses()
 	}
 	return &server{Config: c, streams: streams{most: c.MaxStreams, mostEach: c.MaxTokenStreams}, done: stop,
 		laggards: make(chan struct{}, maxLaggards), writeLimit: sse.WriteLimit}
@@ -109,6 +114,8 @@ func (s *server) routes() (http.Handler, *huma.OpenAPI) {
 	s.workers(api)
 	s.secrets(api)
 	s.workerTokens(api)
+	s.tokens(api)
+	s.namespaces(api)
 	s.events(api)
 	s.changes(api)
 	s.observability(api)

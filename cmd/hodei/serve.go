@@ -58,6 +58,7 @@ type parts struct {
 	gateway   *gateway.Gateway
 	watch     *watch.Hub
 	links     *api.Links
+	uses      *api.Uses
 
 	http net.Listener
 	grpc net.Listener
@@ -170,7 +171,7 @@ func (p *parts) open(ctx context.Context) (err error) {
 		w, next := p.runner.Wait()
 		return w.Position, next
 	})
-	p.links = api.NewLinks(p.store.Now)
+	p.links, p.uses = api.NewLinks(p.store.Now), p.openUses()
 	p.gateway = gateway.New(gateway.Config{Commands: p.commands, Runner: p.runner, Store: p.store, JobLog: p.logs,
 		Telemetry: p.telemetry, Authority: p.authority, Logger: p.logger, Clock: p.store.Now})
 	return nil
