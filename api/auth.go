@@ -126,6 +126,7 @@ func (s *server) authenticate(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	next(huma.WithValue(ctx, principalKey{}, p))
+	s.tellOrigin(ctx, p)
 }
 
 // admit finds out who asks, and returns why it may not.

@@ -160,13 +160,28 @@ func (s *server) createLink(ctx context.Context, _ *struct{}) (*linkOutput, erro
 func (s *server) login(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
 	if hash, ok := s.Links.take(c.QueryParam("once")); ok {
-		cookie, err := s.session(c.Request().Context(), commands.Caller{Actor: "system", Source: "login"}, hash, c.Request().Host, c.IsTLS())
-		if err != nil {
+		if err := s.signIn(c, hash); err != nil {
 			return s.answer(err)
 		}
-		c.SetCookie(cookie)
 	}
 	return c.Redirect(http.StatusSeeOther, within(c.QueryParam("to")))
+}
+
+// signIn gives a browser a session with the rights of a token.
+func (s *server) signIn(c echo.Context, hash [sha256.Size]byte) error {
+	p := &principal{hash: hash, host: c.Request().Host, secure: c.IsTLS()}
+	_, _ = rand.Read(p.request[:]) // never fails
+	if !s.known(p) {
+		return unauthenticated("the token that this session is for has ended")
+	}
+	cookie, err := s.session(c.Request().Context(), commands.Caller{Actor: p.actor, Source: "login", RequestID: p.request}, hash, p.host, p.secure)
+	if err != nil {
+		return err
+	}
+	c.SetCookie(cookie)
+	r := c.Request()
+	s.tell(r.Context(), p, origin(r.RemoteAddr, r.Header.Get("X-Forwarded-For")), r.Method, r.URL.Path, http.StatusSeeOther)
+	return nil
 }
 
 // within is a path of this site, the first page unless it is one.
