@@ -36,8 +36,8 @@ type pauseNamespaceInput struct {
 }
 
 type resumeNamespaceInput struct {
-	Name string    `path:"name" maxLength:"63" doc:"The namespace" example:"web"`
-	Body *struct{} `doc:"Empty"`
+	Name string `path:"name" maxLength:"63" doc:"The namespace" example:"web"`
+	Body *empty
 }
 
 type namespaceOutput struct{ Body *wire.Namespace }

@@ -81,6 +81,11 @@ func (l *Links) take(code string) (token [sha256.Size]byte, ok bool) {
 	return one.token, ok && one.expires.After(l.clock())
 }
 
+// empty is a body in which nothing may be said.
+type empty struct{}
+
+type emptyInput struct{ Body *empty }
+
 type sessionOutput struct {
 	SetCookie http.Cookie `header:"Set-Cookie"`
 }
@@ -124,7 +129,7 @@ func (s *server) whoami(ctx context.Context, _ *struct{}) (*whoamiOutput, error)
 	return &whoamiOutput{out}, nil
 }
 
-func (s *server) createSession(ctx context.Context, _ *struct{}) (*sessionOutput, error) {
+func (s *server) createSession(ctx context.Context, _ *emptyInput) (*sessionOutput, error) {
 	p := who(ctx)
 	cookie, err := s.session(ctx, p.caller(), p.hash, p.host, p.secure)
 	if err != nil {
@@ -147,7 +152,7 @@ func (s *server) deleteSession(ctx context.Context, _ *struct{}) (*sessionOutput
 	return &sessionOutput{http.Cookie{Name: cookieName(p.host), Path: "/", MaxAge: -1, Secure: p.secure, HttpOnly: true, SameSite: http.SameSiteStrictMode}}, nil
 }
 
-func (s *server) createLink(ctx context.Context, _ *struct{}) (*linkOutput, error) {
+func (s *server) createLink(ctx context.Context, _ *emptyInput) (*linkOutput, error) {
 	path, expires, err := s.Links.Mint(who(ctx).hash)
 	if err != nil {
 		return nil, err

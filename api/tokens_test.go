@@ -144,13 +144,15 @@ func TestUsesAreKept(t *testing.T) {
 	for i := range id.ID(4) {
 		uses.note(i, int64(i)*1e9)
 	}
-	uses.note(3, 1) // it was later already
+	uses.note(3, 1)      // it was later already
+	uses.note(1, 50*1e9) // this is within the same minute
+	uses.note(3, 90*1e9)
 	text := uses.Encode(func(i id.ID) bool { return i != 2 })
 	again.Decode(append([]byte("nonsense\n!!!! never\n"), text...))
 	if uses.At(2) != 0 || again.At(2) != 0 {
 		t.Error("a token that nobody keeps is still there")
 	}
-	if again.At(1) != 1e9 || again.At(3) != 3e9 {
+	if again.At(1) != 1e9 || again.At(3) != 90e9 {
 		t.Errorf("%s is read as %d, %d", text, again.At(1), again.At(3))
 	}
 }

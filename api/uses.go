@@ -11,6 +11,9 @@ import (
 	"github.com/hodei-jobs/hodei/aggregates/id"
 )
 
+// usesGrain is how exactly it is known when a token was last used.
+const usesGrain = int64(time.Minute)
+
 // Uses is when each token was last accepted. That is no event: like heartbeats it
 // says nothing of what happened, and an event for each request, or for each hour
 // of each token, would wake everything that reads the log. It is kept in memory,
@@ -33,7 +36,7 @@ func (u *Uses) note(token id.ID, at int64) {
 	last := known.(*atomic.Int64)
 	for {
 		before := last.Load()
-		if at <= before || last.CompareAndSwap(before, at) {
+		if before != 0 && at-before < usesGrain || last.CompareAndSwap(before, at) {
 			return
 		}
 	}

@@ -13,7 +13,7 @@ type Token struct {
 	Created   time.Time  `json:"created_at"`
 	Expires   *time.Time `json:"expires_at,omitempty" doc:"Absent if it never does"`
 	Revoked   *time.Time `json:"revoked_at,omitempty"`
-	Used      *time.Time `json:"used_at,omitempty" doc:"When the server last accepted it; after a crash it may be an hour too early"`
+	Used      *time.Time `json:"used_at,omitempty" doc:"When the server last accepted it, to the minute; after a crash it may be an hour too early"`
 }
 
 // Tokens is a page of tokens, by id.
