@@ -18,6 +18,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/hodei-jobs/hodei/api/metrics"
+	"github.com/hodei-jobs/hodei/api/people"
 	"github.com/hodei-jobs/hodei/api/sse"
 	"github.com/hodei-jobs/hodei/api/watch"
 	"github.com/hodei-jobs/hodei/api/wire"
@@ -42,7 +43,7 @@ const (
 	bodyTimeout = 30 * time.Second // to send a body
 )
 
-// Config is what the API is made of. All fields but Links, Uses, Metrics, Warnings, Refuses and the limits
+// Config is what the API is made of. All fields but Links, Uses, People, Names, NamesChanged, Metrics, Warnings, Refuses and the limits
 // are required.
 type Config struct {
 	Commands  *commands.Service
@@ -63,6 +64,12 @@ type Config struct {
 	Links *Links
 	// Uses are when tokens were last accepted; nil are ones of its own.
 	Uses *Uses
+	// People sign in there; nil if none can.
+	People *people.Provider
+	// Names are what they are called; nil are ones of its own. NamesChanged keeps
+	// them, unless it is nil.
+	Names        *people.Names
+	NamesChanged func() error
 	// Metrics count requests and are served, unless they are nil.
 	Metrics *metrics.Metrics
 	// Warnings returns what an operator should look at, for /readyz.
@@ -74,6 +81,7 @@ type Config struct {
 type server struct {
 	Config
 	reasons    reasons
+	codes      codes
 	streams    streams
 	searches   atomic.Int32    // of logs, under way
 	laggards   chan struct{}   // has room for streams that read the journal of logs
@@ -88,6 +96,9 @@ func newServer(c Config, stop <-chan struct{}) *server {
 	}
 	if c.Uses == nil {
 		c.Uses = NewUses()
+	}
+	if c.Names == nil {
+		c.Names = people.NewNames()
 	}
 	return &server{Config: c, streams: streams{most: c.MaxStreams, mostEach: c.MaxTokenStreams}, done: stop,
 		laggards: make(chan struct{}, maxLaggards), writeLimit: sse.WriteLimit}
@@ -120,6 +131,7 @@ func (s *server) routes() (http.Handler, *huma.OpenAPI) {
 	s.changes(api)
 	s.observability(api)
 	s.sessions(e, api)
+	s.signInRoutes(e)
 	s.documentation(e, api)
 	return e, api.OpenAPI()
 }

@@ -107,7 +107,9 @@ func (s *server) sessions(e *echo.Echo, api huma.API) {
 	}), s.createSession)
 	register(s, api, needs(token.Viewer, huma.Operation{
 		OperationID: "deleteSession", Method: http.MethodDelete, Path: "/v1/session", Tags: []string{"access"}, DefaultStatus: http.StatusNoContent,
-		Summary: "Sign a browser out", Errors: []int{http.StatusServiceUnavailable},
+		Summary:     "Sign out",
+		Description: "Ends a browser's session. A token that is sent as such stays, unless revoke says otherwise.",
+		Errors:      []int{http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
 	}), s.deleteSession)
 	register(s, api, needs(token.Viewer, huma.Operation{
 		OperationID: "createSessionLink", Method: http.MethodPost, Path: "/v1/session/links", Tags: []string{"access"}, DefaultStatus: http.StatusCreated,
@@ -122,7 +124,7 @@ func (s *server) whoami(ctx context.Context, _ *struct{}) (*whoamiOutput, error)
 	if !ok {
 		return nil, unauthenticated("the token is gone")
 	}
-	out := &wire.Whoami{ID: t.ID.String(), Name: t.Name, Namespace: t.Namespace, Role: t.Role.String(), Version: s.Version}
+	out := &wire.Whoami{ID: t.ID.String(), Name: s.called(t.Name), Namespace: t.Namespace, Role: t.Role.String(), Version: s.Version}
 	if t.Lifetime > 0 {
 		out.Expires = instantOrNone(t.Created + t.Lifetime)
 	}
@@ -138,9 +140,13 @@ func (s *server) createSession(ctx context.Context, _ *emptyInput) (*sessionOutp
 	return &sessionOutput{*cookie}, nil
 }
 
-func (s *server) deleteSession(ctx context.Context, _ *struct{}) (*sessionOutput, error) {
+type deleteSessionInput struct {
+	Revoke bool `query:"revoke" doc:"Revoke the token that is sent, as the session of a command line"`
+}
+
+func (s *server) deleteSession(ctx context.Context, in *deleteSessionInput) (*sessionOutput, error) {
 	p := who(ctx)
-	if p.session { // a token that was sent as such stays
+	if p.session || in.Revoke { // a token that was sent as such stays, unless it is to go
 		i, err := id.Parse(p.actor)
 		if err != nil {
 			return nil, err

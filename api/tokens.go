@@ -100,7 +100,7 @@ func (s *server) listTokens(ctx context.Context, in *tokensInput) (*tokensOutput
 // tokenView is a token as it is at a time, in ns since 1970.
 func (s *server) tokenView(t *rows.Token, now int64) wire.Token {
 	v := wire.Token{
-		ID: t.ID.String(), Name: t.Name, Hint: t.Hint, Role: t.Role.String(), Namespace: t.Namespace, State: "active",
+		ID: t.ID.String(), Name: s.called(t.Name), Hint: t.Hint, Role: t.Role.String(), Namespace: t.Namespace, State: "active",
 		Created: instant(t.Created), Revoked: instantOrNone(t.Revoked), Used: instantOrNone(s.Uses.At(t.ID)),
 	}
 	if t.Lifetime > 0 {

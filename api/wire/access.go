@@ -44,3 +44,13 @@ type Namespaces struct {
 	Items []Namespace `json:"items"`
 	Next  string      `json:"next,omitempty" doc:"Cursor of the next page; absent at the end"`
 }
+
+// PersonalSession is the session of a person who has signed in for a command line.
+type PersonalSession struct {
+	ID        string    `json:"id" doc:"Of its token"`
+	Name      string    `json:"name" doc:"What the person is called"`
+	Role      string    `json:"role"`
+	Namespace string    `json:"namespace"`
+	Expires   time.Time `json:"expires_at"`
+	Plain     string    `json:"token" doc:"The token itself: a secret"`
+}

@@ -39,7 +39,7 @@ func (p *parts) answer(ctx context.Context, group *errgroup.Group) {
 	stop := make(chan struct{})
 	counted := metrics.New(metrics.Config{Store: p.store, Wait: p.runner.Wait, Lag: p.runner.Lag, Journals: p.logs.Size, Version: version, Commit: build.Commit()})
 	handler, _ := api.New(api.Config{Commands: p.commands, Runner: p.runner, Store: p.store, Logs: p.logs, Telemetry: p.telemetry,
-		Clock: p.store.Now, Logger: p.logger, Watch: p.watch, Links: p.links, Uses: p.uses, Metrics: counted, Version: version, WorkerToken: p.workerToken,
+		Clock: p.store.Now, Logger: p.logger, Watch: p.watch, Links: p.links, Uses: p.uses, People: p.people, Names: p.names, NamesChanged: p.keepNames, Metrics: counted, Version: version, WorkerToken: p.workerToken,
 		Warnings: p.archive.Warnings, Refuses: p.store.Progress,
 		MaxStreams: p.config.MaxStreams, MaxTokenStreams: p.config.MaxTokenStreams}, stop)
 	web := &http.Server{Handler: handler, ReadHeaderTimeout: api.HeaderTimeout, WriteTimeout: answerLimit, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: api.MaxHeaderBytes,

@@ -11,6 +11,7 @@ var synonyms = map[string][]string{
 		"get", "job get", "show", "job get", "describe", "job get", "inspect", "job get", "wait", "job wait",
 		"submit", "run --detach", "create", "run --detach", "exec", "run", "start", "run", "attach", "logs -f", "tail", "logs -f",
 		"log", "logs", "output", "logs", "nodes", "worker list", "agents", "worker list", "agent", "worker", "history", "events", "up", "dev",
+		"signin", "login", "sign-in", "login", "auth", "login", "signout", "logout", "sign-out", "logout",
 	},
 	"hodei job": {
 		"ls", "list", "ps", "list", "show", "get", "describe", "get", "inspect", "get", "status", "get",

@@ -60,6 +60,8 @@ var metLimits = []struct {
 		{"Body and header of a request; the time to send them", "{api.maxBody} bytes and {api.MaxHeaderBytes} bytes; {api.bodyTimeout} and {api.HeaderTimeout}", fixed, "413, 431, or the connection is closed"},
 		{"Streams that follow something, all and of one token", "{api.MaxStreams}; {api.MaxTokenStreams}", "`--max-streams` `--max-token-streams` of `hodei dev` and `hodei server`", "429; `hodei` tries again"},
 		{"How long an API token is good for", "{api.TokenLife} unless it says; up to {aggregates/token.MaxLifetime}, or without end", "`hodei token create --ttl`", "401, exit code 4; `hodei token list --ended` shows it"},
+		{"How long a session lasts, of a browser or by `hodei login`", "{api.SessionLife}", fixed, "sign in again: 401, exit code 4"},
+		{"How long signing in at the provider may take", "{api/people.PendingLife}", fixed, "403, begin again"},
 		{"How exactly it is known after a crash when a token was last used", "{cmd/hodei.usesEvery}", fixed, "`hodei token list` shows an earlier time"},
 		{"Ended jobs in memory", "the newest KEPT_FINISHED", setting, "older ones are missing in `hodei job list`, and still shown by their id"},
 		{"How far lists may be behind the log", "{projections.MaxLag} events", fixed, "commands wait up to {projections.MaxAdmission}, then get 429 with Retry-After"},
