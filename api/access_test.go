@@ -114,6 +114,7 @@ func (s *site) callers() []caller {
 	out := []caller{
 		{name: "no token"}, {name: "no token at all", plain: "nonsense"}, {name: "a token that was cut", plain: admin[:len(admin)-1]},
 		{name: "a token with a wrong checksum", plain: admin[:len(admin)-1] + string(admin[len(admin)-1]^1)},
+		{name: "a worker's token", plain: "eyJhbGciOiJFZERTQSIsImtpZCI6IjEifQ.eyJpc3MiOiJob2RlaSIsImp0aSI6ImFiY2RlZmdoIn0." + strings.Repeat("A", 86)},
 		{name: "an expired one", plain: expired}, {name: "a revoked one", plain: revoked},
 	}
 	for _, role := range []token.Role{token.Viewer, token.Submitter, token.Operator, token.Admin} {
