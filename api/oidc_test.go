@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hodei-jobs/hodei/aggregates/token"
 	"github.com/hodei-jobs/hodei/api/people"
 	"github.com/hodei-jobs/hodei/api/people/peopletest"
 	"github.com/hodei-jobs/hodei/api/wire"
@@ -257,6 +258,23 @@ func TestASessionForACommandLine(t *testing.T) {
 		_ = resp.Body.Close()
 		if resp.StatusCode != http.StatusUnprocessableEntity {
 			t.Errorf("%s: %d", wrong, resp.StatusCode)
+		}
+	}
+}
+
+// Behind a proxy with TLS no session's cookie goes out in the clear.
+func TestCookiesBehindTLS(t *testing.T) {
+	s := newSite(t)
+	for public, want := range map[string]bool{"https://h": true, "http://127.0.0.1:8080": false} {
+		parts := s.server.Config
+		parts.People = people.New(people.Config{RedirectURL: public + "/login/oidc/callback"})
+		handler, _ := New(parts, s.stop)
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/session", strings.NewReader("{}"))
+		r.Header.Set("Authorization", "Bearer "+s.token("*", token.Viewer))
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		if cookies := w.Result().Cookies(); len(cookies) != 1 || cookies[0].Secure != want {
+			t.Errorf("at %s: %d, %v", public, w.Code, cookies)
 		}
 	}
 }

@@ -210,6 +210,7 @@ func (s *server) session(ctx context.Context, c commands.Caller, hash [sha256.Si
 	if !ok || !t.Valid(now.UnixNano()) {
 		return nil, unauthenticated("the token that this session is for has ended")
 	}
+	secure = secure || s.People != nil && s.People.Secure() // the proxy in front has TLS
 	life := SessionLife
 	if t.Lifetime > 0 {
 		life = min(life, time.Duration(t.Created+t.Lifetime-now.UnixNano()))

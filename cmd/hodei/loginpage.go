@@ -65,7 +65,7 @@ func cameBack(ctx context.Context, l net.Listener) (string, error) {
 		defer cancel()
 		_ = web.Shutdown(stopping) // the page is to be written
 		_ = web.Close()
-		<-served
+		_ = <-served // it was told to end
 	}()
 	select {
 	case code := <-codes:
