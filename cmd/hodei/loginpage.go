@@ -58,14 +58,17 @@ func cameBack(ctx context.Context, l net.Listener) (string, error) {
 		default: // one came already
 		}
 	})}
-	served := make(chan error, 1)
-	go func() { served <- web.Serve(l) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = web.Serve(l) // it ends when it is told to
+	}()
 	defer func() {
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		_ = web.Shutdown(stopping) // the page is to be written
 		_ = web.Close()
-		_ = <-served // it was told to end
+		<-served
 	}()
 	select {
 	case code := <-codes:
