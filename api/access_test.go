@@ -33,30 +33,38 @@ var listed = map[string]access{
 	"GET /metrics":               {role: token.Viewer, all: true},
 	"GET /debug/pprof/{profile}": {role: token.Admin, all: true},
 
-	"POST /v1/jobs":                {role: token.Submitter},
-	"POST /v1/jobs:batch":          {role: token.Submitter},
-	"GET /v1/jobs":                 {role: token.Viewer},
-	"GET /v1/jobs/{id}":            {role: token.Viewer, one: true},
-	"POST /v1/jobs/{id}/cancel":    {role: token.Submitter, one: true},
-	"GET /v1/jobs/{id}/events":     {role: token.Viewer, one: true},
-	"GET /v1/jobs/{id}/logs":       {role: token.Viewer, one: true},
-	"GET /v1/jobs/{id}/logs/steps": {role: token.Viewer, one: true},
-	"GET /v1/jobs/{id}/usage":      {role: token.Viewer, one: true},
-	"GET /v1/queue":                {role: token.Viewer},
-	"GET /v1/workers":              {role: token.Viewer},
-	"GET /v1/workers/{id}":         {role: token.Viewer},
-	"GET /v1/events":               {role: token.Viewer, all: true},
-	"GET /v1/changes":              {role: token.Viewer, stream: true},
-	"GET /v1/secrets":              {role: token.Submitter},
-	"PUT /v1/secrets/{name}":       {role: token.Operator},
-	"DELETE /v1/secrets/{name}":    {role: token.Operator},
-	"POST /v1/workers:token":       {role: token.Admin, all: true},
-	"GET /v1/whoami":               {role: token.Viewer},
-	"POST /v1/session":             {role: token.Viewer},
-	"DELETE /v1/session":           {role: token.Viewer},
-	"POST /v1/session/links":       {role: token.Viewer},
-	"GET /v1/settings":             {role: token.Viewer},
-	"PATCH /v1/settings":           {role: token.Admin, all: true},
+	"POST /v1/jobs":                     {role: token.Submitter},
+	"POST /v1/jobs:batch":               {role: token.Submitter},
+	"GET /v1/jobs":                      {role: token.Viewer},
+	"GET /v1/jobs/{id}":                 {role: token.Viewer, one: true},
+	"POST /v1/jobs/{id}/cancel":         {role: token.Submitter, one: true},
+	"GET /v1/jobs/{id}/events":          {role: token.Viewer, one: true},
+	"GET /v1/jobs/{id}/logs":            {role: token.Viewer, one: true},
+	"GET /v1/jobs/{id}/logs/steps":      {role: token.Viewer, one: true},
+	"GET /v1/jobs/{id}/usage":           {role: token.Viewer, one: true},
+	"GET /v1/queue":                     {role: token.Viewer},
+	"GET /v1/workers":                   {role: token.Viewer},
+	"GET /v1/workers/{id}":              {role: token.Viewer},
+	"GET /v1/events":                    {role: token.Viewer, all: true},
+	"GET /v1/changes":                   {role: token.Viewer, stream: true},
+	"GET /v1/secrets":                   {role: token.Submitter},
+	"PUT /v1/secrets/{name}":            {role: token.Operator},
+	"DELETE /v1/secrets/{name}":         {role: token.Operator},
+	"POST /v1/workers:token":            {role: token.Admin, all: true},
+	"GET /v1/whoami":                    {role: token.Viewer},
+	"POST /v1/session":                  {role: token.Viewer},
+	"DELETE /v1/session":                {role: token.Viewer},
+	"POST /v1/session/links":            {role: token.Viewer},
+	"GET /v1/settings":                  {role: token.Viewer},
+	"PATCH /v1/settings":                {role: token.Admin, all: true},
+	"GET /v1/tokens":                    {role: token.Admin},
+	"GET /v1/namespaces":                {role: token.Viewer},
+	"POST /v1/namespaces":               {role: token.Admin, all: true},
+	"GET /v1/namespaces/{name}":         {role: token.Viewer, one: true},
+	"POST /v1/namespaces/{name}/pause":  {role: token.Operator, one: true},
+	"POST /v1/namespaces/{name}/resume": {role: token.Operator, one: true},
+	"POST /v1/tokens":                   {role: token.Admin},
+	"DELETE /v1/tokens/{id}":            {role: token.Admin, one: true},
 }
 
 // bodies are what is sent to the routes that take one.
@@ -64,6 +72,8 @@ var bodies = map[string]string{
 	"POST /v1/jobs": `{"command":"true"}`, "POST /v1/jobs:batch": `{"jobs":[{"command":"true"}]}`, "POST /v1/jobs/{id}/cancel": `{}`,
 	"PUT /v1/secrets/{name}": `{"value":"x"}`,
 	"POST /v1/workers:token": `{}`, "POST /v1/session": `{}`, "POST /v1/session/links": `{}`, "PATCH /v1/settings": `{"policy":"leastloaded"}`,
+	"POST /v1/namespaces": `{"name":"ml"}`, "POST /v1/namespaces/{name}/pause": `{}`, "POST /v1/namespaces/{name}/resume": `{}`,
+	"POST /v1/tokens": `{"name":"ci","role":"viewer"}`,
 }
 
 func operations(item *huma.PathItem) map[string]*huma.Operation {
@@ -107,6 +117,7 @@ func (s *site) callers() []caller {
 	out := []caller{
 		{name: "no token"}, {name: "no token at all", plain: "nonsense"}, {name: "a token that was cut", plain: admin[:len(admin)-1]},
 		{name: "a token with a wrong checksum", plain: admin[:len(admin)-1] + string(admin[len(admin)-1]^1)},
+		{name: "a worker's token", plain: "eyJhbGciOiJFZERTQSIsImtpZCI6IjEifQ.eyJpc3MiOiJob2RlaSIsImp0aSI6ImFiY2RlZmdoIn0." + strings.Repeat("A", 86)},
 		{name: "an expired one", plain: expired}, {name: "a revoked one", plain: revoked},
 	}
 	for _, role := range []token.Role{token.Viewer, token.Submitter, token.Operator, token.Admin} {
@@ -139,6 +150,7 @@ func TestEveryRouteAsksForItsRole(t *testing.T) {
 	s.secret("default", "db", "x")
 	s.secret("web", "db", "x")
 	callers := s.callers()
+	_, spare := s.create(token.Create{Name: "spare", Namespace: "default", Role: token.Viewer})
 	for _, route := range routes(s.document) {
 		need, ok := listed[route]
 		if !ok {
@@ -147,10 +159,17 @@ func TestEveryRouteAsksForItsRole(t *testing.T) {
 		}
 		method, path, _ := strings.Cut(route, " ")
 		name := j.ID
-		if strings.Contains(path, "workers") {
+		switch {
+		case strings.Contains(path, "workers"):
 			name = w
+		case strings.Contains(path, "tokens"):
+			name = spare.String()
 		}
-		path = strings.NewReplacer("{id}", name, "{name}", "db", "{profile}", "heap").Replace(path)
+		named := "db"
+		if strings.Contains(path, "namespaces") {
+			named = "default"
+		}
+		path = strings.NewReplacer("{id}", name, "{name}", named, "{profile}", "heap").Replace(path)
 		for _, c := range callers {
 			before, _ := s.store.Wait()
 			want := c.want(need)

@@ -18,6 +18,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/hodei-jobs/hodei/api/metrics"
+	"github.com/hodei-jobs/hodei/api/people"
 	"github.com/hodei-jobs/hodei/api/sse"
 	"github.com/hodei-jobs/hodei/api/watch"
 	"github.com/hodei-jobs/hodei/api/wire"
@@ -42,7 +43,7 @@ const (
 	bodyTimeout = 30 * time.Second // to send a body
 )
 
-// Config is what the API is made of. All fields but Links, Metrics, Warnings, Refuses and the limits
+// Config is what the API is made of. All fields but Links, Uses, People, Names, NamesChanged, Metrics, Warnings, Refuses and the limits
 // are required.
 type Config struct {
 	Commands  *commands.Service
@@ -61,6 +62,14 @@ type Config struct {
 	MaxStreams, MaxTokenStreams int
 	// Links sign browsers in; nil are links of its own.
 	Links *Links
+	// Uses are when tokens were last accepted; nil are ones of its own.
+	Uses *Uses
+	// People sign in there; nil if none can.
+	People *people.Provider
+	// Names are what they are called; nil are ones of its own. NamesChanged keeps
+	// them, unless it is nil.
+	Names        *people.Names
+	NamesChanged func() error
 	// Metrics count requests and are served, unless they are nil.
 	Metrics *metrics.Metrics
 	// Warnings returns what an operator should look at, for /readyz.
@@ -72,6 +81,7 @@ type Config struct {
 type server struct {
 	Config
 	reasons    reasons
+	codes      codes
 	streams    streams
 	encodings  encodings
 	searches   atomic.Int32    // of logs, under way
@@ -84,6 +94,12 @@ func newServer(c Config, stop <-chan struct{}) *server {
 	c.MaxStreams, c.MaxTokenStreams = cmp.Or(c.MaxStreams, MaxStreams), cmp.Or(c.MaxTokenStreams, MaxTokenStreams)
 	if c.Links == nil {
 		c.Links = NewLinks(c.Clock)
+	}
+	if c.Uses == nil {
+		c.Uses = NewUses()
+	}
+	if c.Names == nil {
+		c.Names = people.NewNames()
 	}
 	return &server{Config: c, streams: streams{most: c.MaxStreams, mostEach: c.MaxTokenStreams}, done: stop,
 		laggards: make(chan struct{}, maxLaggards), writeLimit: sse.WriteLimit}
@@ -113,10 +129,13 @@ func (s *server) routes() (http.Handler, *huma.OpenAPI) {
 	s.secrets(api)
 	s.workerTokens(api)
 	s.settings(api)
+	s.tokens(api)
+	s.namespaces(api)
 	s.events(api)
 	s.changes(api)
 	s.observability(api)
 	s.sessions(e, api)
+	s.signInRoutes(e)
 	s.documentation(e, api)
 	dashboard(e)
 	documentPosition(api.OpenAPI())

@@ -134,6 +134,7 @@ func (s *server) authenticate(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	next(huma.WithValue(ctx, principalKey{}, p))
+	s.tellOrigin(ctx, p)
 }
 
 // admit finds out who asks, and returns why it may not.
@@ -230,10 +231,12 @@ func (s *server) identify(header string, p *principal) *wire.Problem {
 // compares hashes, so that how long it takes tells nothing of a token.
 func (s *server) known(p *principal) bool {
 	t, ok := s.Runner.World().Access.ByHash(p.hash)
-	if !ok || !t.Valid(s.Clock().UnixNano()) {
+	now := s.Clock().UnixNano()
+	if !ok || !t.Valid(now) {
 		return false
 	}
 	p.actor, p.namespace, p.role = t.ID.String(), t.Namespace, t.Role
+	s.Uses.note(t.ID, now)
 	return true
 }
 

@@ -17,6 +17,7 @@ func TestAllListsArePagedInOneWay(t *testing.T) {
 	s := newSite(t)
 	plain := s.token(token.AllNamespaces, token.Admin)
 	c := s.client(plain)
+	s.token("web", token.Viewer) // so that there are two
 	for _, cpu := range []string{"1", "2"} {
 		s.submit(c, `{"command":"x","resources":{"cpu":"`+cpu+`"}}`)
 	}
@@ -44,7 +45,7 @@ func TestAllListsArePagedInOneWay(t *testing.T) {
 			t.Errorf("%s from 0: %d %s\nfrom the beginning: %s", path, status, first, bare)
 		}
 	}
-	if lists != 6 {
+	if lists != 8 {
 		t.Errorf("there are %d lists", lists)
 	}
 	if _, _, body := s.request("GET", "/v1/jobs/"+j.ID+"/logs?grep=x&cursor=0", plain, "", "Accept", jsonType); decode[wire.LogSearch](t, body).Attempt != 1 {

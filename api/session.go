@@ -94,6 +94,11 @@ type linkInput struct {
 	}
 }
 
+// empty is a body in which nothing may be said.
+type empty struct{}
+
+type emptyInput struct{ Body *empty }
+
 type sessionOutput struct {
 	SetCookie http.Cookie `header:"Set-Cookie"`
 }
@@ -115,7 +120,9 @@ func (s *server) sessions(e *echo.Echo, api huma.API) {
 	}), s.createSession)
 	register(s, api, needs(token.Viewer, huma.Operation{
 		OperationID: "deleteSession", Method: http.MethodDelete, Path: "/v1/session", Tags: []string{"access"}, DefaultStatus: http.StatusNoContent,
-		Summary: "Sign a browser out", Errors: []int{http.StatusServiceUnavailable},
+		Summary:     "Sign out",
+		Description: "Ends a browser's session. A token that is sent as such stays, unless revoke says otherwise.",
+		Errors:      []int{http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
 	}), s.deleteSession)
 	register(s, api, needs(token.Viewer, huma.Operation{
 		OperationID: "createSessionLink", Method: http.MethodPost, Path: "/v1/session/links", Tags: []string{"access"}, DefaultStatus: http.StatusCreated,
@@ -131,7 +138,7 @@ func (s *server) whoami(ctx context.Context, _ *struct{}) (*whoamiOutput, error)
 	if !ok {
 		return nil, unauthenticated("the token is gone")
 	}
-	out := &wire.Whoami{ID: t.ID.String(), Name: t.Name, Namespace: t.Namespace, Role: t.Role.String(), Version: s.Version}
+	out := &wire.Whoami{ID: t.ID.String(), Name: s.called(t.Name), Namespace: t.Namespace, Role: t.Role.String(), Version: s.Version}
 	if t.Lifetime > 0 {
 		out.Expires = instantOrNone(t.Created + t.Lifetime)
 	}
@@ -150,9 +157,13 @@ func (s *server) createSession(ctx context.Context, in *sessionInput) (*sessionO
 	return &sessionOutput{*cookie}, nil
 }
 
-func (s *server) deleteSession(ctx context.Context, _ *struct{}) (*sessionOutput, error) {
+type deleteSessionInput struct {
+	Revoke bool `query:"revoke" doc:"Revoke the token that is sent, as the session of a command line"`
+}
+
+func (s *server) deleteSession(ctx context.Context, in *deleteSessionInput) (*sessionOutput, error) {
 	p := who(ctx)
-	if p.session { // a token that was sent as such stays
+	if p.session || in.Revoke { // a token that was sent as such stays, unless it is to go
 		i, err := id.Parse(p.actor)
 		if err != nil {
 			return nil, err
@@ -185,13 +196,28 @@ func (s *server) createLink(ctx context.Context, in *linkInput) (*linkOutput, er
 func (s *server) login(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
 	if hash, ok := s.Links.take(c.QueryParam("once")); ok {
-		cookie, err := s.session(c.Request().Context(), commands.Caller{Actor: "system", Source: "login"}, grant{hash, SessionLife, c.Request().Host, c.IsTLS()})
-		if err != nil {
+		if err := s.signIn(c, hash); err != nil {
 			return s.answer(err)
 		}
-		c.SetCookie(cookie)
 	}
 	return c.Redirect(http.StatusSeeOther, within(c.QueryParam("to")))
+}
+
+// signIn gives a browser a session with the rights of a token.
+func (s *server) signIn(c echo.Context, hash [sha256.Size]byte) error {
+	p := &principal{hash: hash, host: c.Request().Host, secure: c.IsTLS()}
+	_, _ = rand.Read(p.request[:]) // never fails
+	if !s.known(p) {
+		return unauthenticated("the token that this session is for has ended")
+	}
+	cookie, err := s.session(c.Request().Context(), commands.Caller{Actor: p.actor, Source: "login", RequestID: p.request}, grant{hash, SessionLife, p.host, p.secure})
+	if err != nil {
+		return err
+	}
+	c.SetCookie(cookie)
+	r := c.Request()
+	s.tell(r.Context(), p, origin(r.RemoteAddr, r.Header.Get("X-Forwarded-For")), r.Method, r.URL.Path, http.StatusSeeOther)
+	return nil
 }
 
 // within is a path of this site, the first page unless it is one.
@@ -218,6 +244,7 @@ func (s *server) session(ctx context.Context, c commands.Caller, g grant) (*http
 	if !ok || !t.Valid(now.UnixNano()) {
 		return nil, unauthenticated("the token that this session is for has ended")
 	}
+	g.secure = g.secure || s.People != nil && s.People.Secure() // the proxy in front has TLS
 	life := g.life
 	if t.Lifetime > 0 {
 		life = min(life, time.Duration(t.Created+t.Lifetime-now.UnixNano()))

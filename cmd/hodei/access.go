@@ -17,6 +17,7 @@ const defaultURL = "http://127.0.0.1:8080"
 const (
 	tokenName  = "token"       // API token: of the hodei dev started last, or one put there by hand
 	serverName = "server"      // the hodei dev that run, see pointer
+	sessionIn  = "session"     // id of the token, if hodei login got it from a provider: hodei logout ends that one alone
 	lastName   = "last"        // id of the job submitted last from here
 	configName = "config.yaml" // server: URL, token_file: FILE, namespace: NAME
 )

@@ -188,17 +188,18 @@ func (a *app) stepsOf(ctx context.Context, cl *client.Client, args []string, beg
 	return found
 }
 
-// namespaces finds those of the newest jobs.
-func (a *app) namespaces(ctx context.Context, cl *client.Client, _ []string, begun string) []cobra.Completion {
-	page, _, err := fetch[wire.Jobs](ctx, a, cl, "/v1/jobs", url.Values{"limit": {strconv.Itoa(completeNewest)}})
+// namespaces finds those that the token may see.
+func (a *app) namespaces(ctx context.Context, cl *client.Client, args []string, begun string) (found []cobra.Completion) {
+	page, _, err := fetch[wire.Namespaces](ctx, a, cl, namespacesPath, url.Values{"limit": {"1000"}})
 	if err != nil {
 		return nil
 	}
-	seen := map[string]bool{"default": true}
 	for i := range page.Items {
-		seen[page.Items[i].Namespace] = true
+		if n := &page.Items[i]; strings.HasPrefix(n.Name, begun) && !slices.Contains(args, n.Name) {
+			found = append(found, cobra.Completion(n.Name))
+		}
 	}
-	return beginning(begun, sortedKeys(seen)...)
+	return found
 }
 
 // variables finds names of variables there are here.

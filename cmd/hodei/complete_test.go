@@ -48,7 +48,7 @@ func TestCompletion(t *testing.T) {
 		{[]string{"secret", "delete", "d"}, "db-password\ndeploy-key\n" + none, none},
 		{[]string{"run", "--requires", ""}, "arch=amd64\narch=arm64\ndisk=ssd\nos=linux\n" + none, none},
 		{[]string{"run", "--secret-from", "DB=db"}, "DB=db-password\n" + none, none},
-		{[]string{"job", "list", "-n", ""}, "default\nml\nweb\n" + none, none},
+		{[]string{"job", "list", "-n", ""}, "default\nsandbox\nweb\n" + none, none},
 		{[]string{"events", "--stream", "worker-b"}, "worker-borea\tonline\n" + none, none},
 		{[]string{"events", "--stream", "job-4"}, "job-4kq8wz2m\tpending train-resnet\n" + none, none},
 

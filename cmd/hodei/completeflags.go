@@ -55,6 +55,7 @@ func (a *app) flagValues() map[string]cobra.CompletionFunc {
 		"state": listOf(states()...), "type": listOf(event.Types()...), "only": listOf(bench.Names()...), "retry-on": listOf(spec.Causes...),
 		"cancel-signal": oneOf(spec.Signals...), "shell": oneOf("/bin/sh", "/bin/bash"),
 		"ansi": oneOf("keep", "strip"), "logs stream": oneOf("stdout", "stderr"), "events stream": a.completing(a.streams),
+		"role": oneOf(roleNames...),
 		"step": a.completing(a.stepsOf), "requires": a.completing(a.requirements),
 		"env": here, "secret": here, "secret-from": a.completing(a.secretsFor),
 	}

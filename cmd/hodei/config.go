@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/hodei-jobs/hodei/api"
+	"github.com/hodei-jobs/hodei/api/people"
 )
 
 // serverConfig is what a server is started with: flag, environment (HODEI_DATA,
@@ -41,18 +42,25 @@ type serverConfig struct {
 	LogKeep      string `koanf:"log_keep"`
 	LogKeepBytes string `koanf:"log_keep_bytes"`
 
+	Public     string `koanf:"public_url"`
+	Issuer     string `koanf:"oidc_issuer"`
+	Client     string `koanf:"oidc_client_id"`
+	SecretFile string `koanf:"oidc_client_secret_file"`
+	Roles      string `koanf:"oidc_roles"`
+
 	MaxStreams      int `koanf:"max_streams"`
 	MaxTokenStreams int `koanf:"max_token_streams"`
 
-	logs logSettings       // those of logs, as they were read
-	from map[string]string // by setting: who said so, for errors
+	rules []people.Rule     // of Roles
+	logs  logSettings       // those of logs, as they were read
+	from  map[string]string // by setting: who said so, for errors
 }
 
 // serverSettings are the settings of a configuration file; a flag has - for _,
 // a variable is HODEI_ and capitals.
 var serverSettings = []string{"advertise", "agent_dir", "data", "grpc", "http", "key_file",
 	"log_archive_after", "log_format", "log_keep", "log_keep_bytes", "log_level", "log_store",
-	"max_streams", "max_token_streams", "otlp", "tls_cert", "tls_key"}
+	"max_streams", "max_token_streams", "oidc_client_id", "oidc_client_secret_file", "oidc_issuer", "oidc_roles", "otlp", "public_url", "tls_cert", "tls_key"}
 
 // serverFlags registers the flags of dev and server.
 func serverFlags(f *pflag.FlagSet, data, level string) {
@@ -72,6 +80,11 @@ func serverFlags(f *pflag.FlagSet, data, level string) {
 	f.String("max-streams", strconv.Itoa(api.MaxStreams), "event streams open at once, at most this `NUMBER`")
 	f.String("max-token-streams", strconv.Itoa(api.MaxTokenStreams), "event streams of one token, at most this `NUMBER`")
 	f.String("otlp", "", "`URL` of an OpenTelemetry collector that is told of jobs that ended, such as http://localhost:4318 (OTLP over HTTP)")
+	f.String("public-url", "", "`URL` at which browsers reach it, through a proxy with TLS (default: the address it listens on)")
+	f.String("oidc-issuer", "", "`URL` of the OpenID provider at which people sign in")
+	f.String("oidc-client-id", "", "`ID` of this server at the provider, which sends browsers back to PUBLIC-URL/login/oidc/callback")
+	f.String("oidc-client-secret-file", "", "`FILE` with its secret there, if it has one")
+	f.String("oidc-roles", "", "`RULES` of what people may do, such as 'group:admins=admin; domain:example.com=viewer@web'; the first that applies counts")
 	f.String("log-level", level, "`LEVEL` of what the server tells of itself on standard error: debug, info, warn or error")
 	f.String("log-format", "text", "`FORM` of what it tells: text or json")
 }
@@ -184,6 +197,9 @@ func (c *serverConfig) check() error {
 		return err
 	}
 	if err := c.checkLogs(); err != nil {
+		return err
+	}
+	if err := c.checkPeople(); err != nil {
 		return err
 	}
 	if c.LogForm != "text" && c.LogForm != "json" {

@@ -189,7 +189,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%s --help: code %d", c.CommandPath(), code)
 		}
 		before, _, ok := strings.Cut(out.String(), "\nFlags:\n")
-		if n := strings.Count(before, "\n"); !ok || n > lines {
+		if n := strings.Count(before, "\n"); !ok || n > lines && (c != root || n > lines+len(root.Commands())) { // the first page lists all commands
 			t.Errorf("%s: its help has %d lines before the flags", c.CommandPath(), n)
 		}
 		for line := range strings.Lines(out.String()) {

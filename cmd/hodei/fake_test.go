@@ -160,6 +160,7 @@ func newFake(t *testing.T) *fake {
 	mux.HandleFunc("GET /v1/secrets", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, 200, fakeSecrets(r.URL.Query().Get("namespace")))
 	})
+	f.accessRoutes(mux)
 	mux.HandleFunc("PUT /v1/secrets/{name}", f.setSecret)
 	mux.HandleFunc("DELETE /v1/secrets/{name}", func(w http.ResponseWriter, r *http.Request) {
 		if r.PathValue("name") != "db-password" {

@@ -126,7 +126,7 @@ func (a *app) root() *cobra.Command {
 	f.DurationVar(&a.timeout, "timeout", 0, "give up after `TIME`, such as 30s (run has its own, of the job)")
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(ignoring(a.cmdDev(), noServer+" output utc"), a.cmdRun(), a.cmdLogs(), a.cmdJob(), a.cmdQueue(), ignoring(a.cmdWorker(), noNamespace),
-		a.cmdSecret(), ignoring(a.cmdEvents(), noNamespace), ignoring(a.cmdSettings(), noNamespace), ignoring(a.cmdServer(), noServer+" output utc"), ignoring(a.cmdBench(), noServer+" utc"), ignoring(a.cmdCompletion(), noServer+" output utc"), ignoring(a.cmdVersion(), noServer+" utc"))
+		a.cmdSecret(), ignoring(a.cmdLogin(), "token-file namespace timeout"), ignoring(a.cmdLogout(), "token-file namespace"), a.cmdToken(), ignoring(a.cmdNamespace(), noNamespace), ignoring(a.cmdEvents(), noNamespace), ignoring(a.cmdSettings(), noNamespace), ignoring(a.cmdServer(), noServer+" output utc"), ignoring(a.cmdBench(), noServer+" utc"), ignoring(a.cmdCompletion(), noServer+" output utc"), ignoring(a.cmdVersion(), noServer+" utc"))
 	helpFlags(root)
 	a.completions(root)
 	return root

@@ -39,7 +39,7 @@ func (p *parts) answer(ctx context.Context, group *errgroup.Group) {
 	stop := make(chan struct{})
 	counted := metrics.New(metrics.Config{Store: p.store, Wait: p.runner.Wait, Lag: p.runner.Lag, Journals: p.logs.Size, Version: version, Commit: build.Commit()})
 	handler, _ := api.New(api.Config{Commands: p.commands, Runner: p.runner, Store: p.store, Logs: p.logs, Telemetry: p.telemetry,
-		Clock: p.store.Now, Logger: p.logger, Watch: p.watch, Links: p.links, Metrics: counted, Version: version, WorkerToken: p.workerToken,
+		Clock: p.store.Now, Logger: p.logger, Watch: p.watch, Links: p.links, Uses: p.uses, People: p.people, Names: p.names, NamesChanged: p.keepNames, Metrics: counted, Version: version, WorkerToken: p.workerToken,
 		Warnings: p.warnings, Refuses: p.store.Progress,
 		MaxStreams: p.config.MaxStreams, MaxTokenStreams: p.config.MaxTokenStreams}, stop)
 	web := &http.Server{Handler: handler, ReadHeaderTimeout: api.HeaderTimeout, WriteTimeout: answerLimit, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: api.MaxHeaderBytes,
@@ -130,6 +130,7 @@ func (p *parts) run(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return p.gateway.Run(ctx) })
 	group.Go(func() error { p.archive.Run(ctx, p.logs); return nil })
 	group.Go(func() error { return p.giveBack(ctx) })
+	group.Go(func() error { p.keepUses(ctx); return nil })
 	group.Go(func() error { return closedIs(rpc.Serve(door.Listen(p.grpc, 0, 0)), grpc.ErrServerStopped) })
 	group.Go(func() error {
 		<-ctx.Done()

@@ -16,6 +16,7 @@ import (
 	"github.com/hodei-jobs/hodei/agentproto/gateway"
 	"github.com/hodei-jobs/hodei/agentproto/gateway/authority"
 	"github.com/hodei-jobs/hodei/api"
+	"github.com/hodei-jobs/hodei/api/people"
 	"github.com/hodei-jobs/hodei/api/watch"
 	"github.com/hodei-jobs/hodei/commands"
 	"github.com/hodei-jobs/hodei/eventstore"
@@ -58,6 +59,9 @@ type parts struct {
 	gateway   *gateway.Gateway
 	watch     *watch.Hub
 	links     *api.Links
+	uses      *api.Uses
+	people    *people.Provider // nil: nobody signs in
+	names     *people.Names
 
 	http net.Listener
 	grpc net.Listener
@@ -170,7 +174,10 @@ func (p *parts) open(ctx context.Context) (err error) {
 		w, next := p.runner.Wait()
 		return w.Position, next
 	})
-	p.links = api.NewLinks(p.store.Now)
+	p.links, p.uses = api.NewLinks(p.store.Now), p.openUses()
+	if err := p.openPeople(ctx); err != nil {
+		return err
+	}
 	p.gateway = gateway.New(gateway.Config{Commands: p.commands, Traceparent: p.traceparent(), Runner: p.runner, Store: p.store, JobLog: p.logs,
 		Telemetry: p.telemetry, Authority: p.authority, Logger: p.logger, Clock: p.store.Now})
 	return nil

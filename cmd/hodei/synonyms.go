@@ -11,13 +11,16 @@ var synonyms = map[string][]string{
 		"get", "job get", "show", "job get", "describe", "job get", "inspect", "job get", "wait", "job wait",
 		"submit", "run --detach", "create", "run --detach", "exec", "run", "start", "run", "attach", "logs -f", "tail", "logs -f",
 		"log", "logs", "output", "logs", "nodes", "worker list", "agents", "worker list", "agent", "worker", "history", "events", "up", "dev",
+		"signin", "login", "sign-in", "login", "auth", "login", "signout", "logout", "sign-out", "logout",
 	},
 	"hodei job": {
 		"ls", "list", "ps", "list", "show", "get", "describe", "get", "inspect", "get", "status", "get",
 		"kill", "cancel", "stop", "cancel", "delete", "cancel", "rm", "cancel", "abort", "cancel", "history", "events",
 	},
-	"hodei worker": {"ls", "list", "show", "get", "describe", "get", "status", "get", "add", "token", "create", "token", "register", "token"},
-	"hodei secret": {"ls", "list", "get", "list", "create", "set", "add", "set", "update", "set", "put", "set", "rm", "delete", "remove", "delete"},
+	"hodei worker":    {"ls", "list", "show", "get", "describe", "get", "status", "get", "add", "token", "create", "token", "register", "token"},
+	"hodei token":     {"ls", "list", "get", "list", "new", "create", "add", "create", "make", "create", "rm", "revoke", "delete", "revoke", "remove", "revoke", "end", "revoke"},
+	"hodei namespace": {"ls", "list", "show", "get", "describe", "get", "new", "create", "add", "create", "make", "create", "stop", "pause", "start", "resume", "unpause", "resume"},
+	"hodei secret":    {"ls", "list", "get", "list", "create", "set", "add", "set", "update", "set", "put", "set", "rm", "delete", "remove", "delete"},
 }
 
 // meantCommand is the command below c that a word was most likely meant to be, or

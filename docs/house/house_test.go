@@ -59,6 +59,7 @@ func TestSizes(t *testing.T) {
 		{"15 files", "p", numbered(15), nil},
 		{"16 files of the command line", "cmd/hodei", numbered(16), nil},
 		{"41 exported names", "p", map[string]string{"a.go": "\ntype (" + names(41) + ")"}, []string{"p: exports 41 names, at most 40"}},
+		{"41 forms of JSON", "api/wire", map[string]string{"a.go": "\ntype (" + names(41) + ")"}, nil},
 		{"39 exported types, a block of variables, a method", "p", map[string]string{"a.go": "\ntype (" + names(39) + ")\nvar (" + names(9) + ")\ntype t int\nfunc (t) Method() {}"}, nil},
 		{"a generated file of 401 lines", "p", map[string]string{"a.go": generated + lines(401)}, nil},
 	}

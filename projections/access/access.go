@@ -79,6 +79,13 @@ func (a *Access) Tokens() iter.Seq[*Token] {
 	}
 }
 
+// TokensAfter is Tokens from the one after an id on.
+func (a *Access) TokensAfter(after id.ID) iter.Seq[*Token] {
+	return func(yield func(*Token) bool) {
+		a.tokens.Ascend(after, func(i id.ID, t *Token) bool { return i == after || yield(t) })
+	}
+}
+
 // Namespace returns a namespace that was created or paused.
 func (a *Access) Namespace(name string) (Namespace, bool) { return a.namespaces.Get(name) }
 

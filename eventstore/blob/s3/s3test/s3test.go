@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -121,7 +122,28 @@ func (s *Server) Stop() {
 }
 
 // Hang lets the server take connections and answer nothing, until Wake or Stop.
-func (s *Server) Hang(t testing.TB) { s.signal(t, syscall.SIGSTOP) }
+func (s *Server) Hang(t testing.TB) {
+	t.Helper()
+	s.signal(t, syscall.SIGSTOP)
+	for deadline := time.Now().Add(10 * time.Second); !stopped(s.process.Process.Pid); <-time.After(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the server does not stop")
+		}
+	}
+}
+
+// stopped says whether all threads of a process stand still: one that has not heard
+// of the signal yet would still answer.
+func stopped(pid int) bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, path := range threads {
+		stat, err := os.ReadFile(path)
+		if _, after, ok := strings.Cut(string(stat), ") "); err == nil && (!ok || after[0] != 'T') {
+			return false
+		}
+	}
+	return len(threads) > 0
+}
 
 // Wake ends Hang.
 func (s *Server) Wake(t testing.TB) { s.signal(t, syscall.SIGCONT) }
