@@ -38,6 +38,7 @@ var listed = map[string]access{
 	"GET /v1/jobs":                 {role: token.Viewer},
 	"GET /v1/jobs/{id}":            {role: token.Viewer, one: true},
 	"POST /v1/jobs/{id}/cancel":    {role: token.Submitter, one: true},
+	"POST /v1/jobs/{id}/rerun":     {role: token.Submitter, one: true},
 	"GET /v1/jobs/{id}/events":     {role: token.Viewer, one: true},
 	"GET /v1/jobs/{id}/logs":       {role: token.Viewer, one: true},
 	"GET /v1/jobs/{id}/logs/steps": {role: token.Viewer, one: true},
@@ -58,7 +59,7 @@ var listed = map[string]access{
 
 // bodies are what is sent to the routes that take one.
 var bodies = map[string]string{
-	"POST /v1/jobs": `{"command":"true"}`, "POST /v1/jobs:batch": `{"jobs":[{"command":"true"}]}`, "POST /v1/jobs/{id}/cancel": `{}`,
+	"POST /v1/jobs": `{"command":"true"}`, "POST /v1/jobs:batch": `{"jobs":[{"command":"true"}]}`, "POST /v1/jobs/{id}/cancel": `{}`, "POST /v1/jobs/{id}/rerun": `{}`,
 	"PUT /v1/secrets/{name}": `{"value":"x"}`,
 	"POST /v1/workers:token": `{}`,
 }

@@ -104,6 +104,7 @@ func (s *server) routes() (http.Handler, *huma.OpenAPI) {
 	s.health(api)
 	s.submissions(api)
 	s.jobs(api)
+	s.reruns(api)
 	s.logs(api)
 	s.queue(api)
 	s.workers(api)

@@ -28,6 +28,9 @@ type Submission struct {
 	// Place is that of the job in a batch of Of jobs, from 1; both are 0 if it is by
 	// itself. The key of a batch stands for another job at each place.
 	Place, Of int
+
+	rerunOf  id.ID // the job that it does again; 0 is none
+	replaces bool  // that one is cancelled
 }
 
 // Submitted is what became of a submission.
@@ -108,12 +111,19 @@ func (s *Service) submission(keys *sealer, n int, sub *Submission, done *Submitt
 		if err := s.requireSecrets(ctx, namespace, sub.Spec.Secrets); err != nil {
 			return err
 		}
-		sealed, err := given.seal(sub.Spec, namespace)
+		open, err := s.carried(ctx, sub)
 		if err != nil {
 			return err
 		}
+		sealed, err := given.seal(open, namespace)
+		if err != nil {
+			return err
+		}
+		if err := s.replace(ctx, u, sub, i); err != nil {
+			return err
+		}
 		return create(ctx, u, s.jobs, jobStream(i), func(state job.State, _ mark) ([]proto.Message, error) {
-			return state.Decide(job.Submit{ID: i, Spec: sealed})
+			return state.Decide(job.Submit{ID: i, Spec: sealed, RerunOf: sub.rerunOf})
 		})
 	}
 }
@@ -135,6 +145,10 @@ func (s *Service) useKey(ctx context.Context, u *unit, sub *Submission, namespac
 	if sub.Place > 0 {
 		key += "\x00" + strconv.Itoa(sub.Place) // no key has a NUL: it is a header's value
 		sum := sha256.Sum256(binary.BigEndian.AppendUint64(use.Digest, uint64(sub.Of)))
+		use.Digest = sum[:]
+	}
+	if sub.rerunOf != 0 { // the same spec by itself is another submission
+		sum := sha256.Sum256(append(use.Digest, (jobKey(sub.rerunOf) + strconv.FormatBool(sub.replaces))...))
 		use.Digest = sum[:]
 	}
 	stream := eventstore.StreamID(event.KeyStream(namespace, key))

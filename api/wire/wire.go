@@ -33,6 +33,7 @@ type Job struct {
 	Started     *time.Time      `json:"started_at,omitempty" doc:"When the current or last attempt started"`
 	Finished    *time.Time      `json:"finished_at,omitempty"`
 	Position    uint64          `json:"position" doc:"Position of the job's submission in the event log"`
+	RerunOf     string          `json:"rerun_of,omitempty" doc:"Id of the job that it does again"`
 	Steps       []Step          `json:"steps,omitempty" doc:"Steps of the current or last attempt; only when one job is read"`
 	Usage       *Usage          `json:"usage,omitempty" doc:"What the attempt uses or used; only when one job is read"`
 	Spec        json.RawMessage `json:"spec,omitempty" doc:"What was asked for, with defaults filled in; only when one job is read"`

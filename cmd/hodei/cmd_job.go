@@ -22,9 +22,9 @@ const jobNames = `A job is named by its id, by its name while exactly one live j
 last: the one submitted last from here.`
 
 func (a *app) cmdJob() *cobra.Command {
-	return parent("job", "List, look at, wait for and cancel jobs", `  hodei job list --state running
+	return parent("job", "List, look at, wait for, cancel and rerun jobs", `  hodei job list --state running
   hodei job get 7f3k9qd2`,
-		a.cmdJobList(), a.cmdJobGet(), a.cmdJobEvents(), a.cmdJobWait(), a.cmdJobCancel())
+		a.cmdJobList(), a.cmdJobGet(), a.cmdJobEvents(), a.cmdJobWait(), a.cmdJobCancel(), a.cmdJobRerun())
 }
 
 // whyLeast is how much of a reason is worth more than the columns at its left.

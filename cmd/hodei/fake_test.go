@@ -152,6 +152,7 @@ func newFake(t *testing.T) *fake {
 		j.Cancelling = true
 		answer(w, 200, j)
 	}))
+	mux.HandleFunc("POST /v1/jobs/{id}/rerun", f.rerun)
 	mux.HandleFunc("POST /v1/jobs", f.submit)
 	mux.HandleFunc("GET /v1/workers", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, fakeWorkers()) })
 	mux.HandleFunc("GET /v1/workers/{id}", getWorker)

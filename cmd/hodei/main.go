@@ -123,7 +123,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.color, "color", "auto", "`WHEN` there are colours: auto, always or never (NO_COLOR is obeyed)")
 	f.BoolVar(&a.utc, "utc", false, "show times in UTC")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "only the answer: no hints, no progress")
-	f.DurationVar(&a.timeout, "timeout", 0, "give up after `TIME`, such as 30s (run has its own, of the job)")
+	f.DurationVar(&a.timeout, "timeout", 0, "give up after `TIME`, such as 30s (that of run and rerun is the job's)")
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(ignoring(a.cmdDev(), noServer+" output utc"), a.cmdRun(), a.cmdLogs(), a.cmdJob(), a.cmdQueue(), ignoring(a.cmdWorker(), noNamespace),
 		a.cmdSecret(), ignoring(a.cmdEvents(), noNamespace), ignoring(a.cmdServer(), noServer+" output utc"), ignoring(a.cmdBench(), noServer+" utc"), ignoring(a.cmdCompletion(), noServer+" output utc"), ignoring(a.cmdVersion(), noServer+" utc"))
