@@ -158,11 +158,18 @@ func repeated(ctx huma.Context) *wire.Problem {
 	u := ctx.URL()
 	query := u.Query()
 	for _, name := range slices.Sorted(maps.Keys(query)) {
-		if n := len(query[name]); n > 1 {
+		if n := len(query[name]); n > 1 && !list(ctx.Operation(), name) {
 			return invalid("query."+name, fmt.Sprintf("it is given %d times, once is enough", n), nil)
 		}
 	}
 	return nil
+}
+
+// list says whether an operation takes a parameter more than once.
+func list(op *huma.Operation, name string) bool {
+	return slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool {
+		return p.Name == name && p.In == "query" && p.Explode != nil && *p.Explode
+	})
 }
 
 // recognise finds out who asks by the token that was sent, or else by a browser's

@@ -52,7 +52,7 @@ func (a *app) flagValues() map[string]cobra.CompletionFunc {
 	return map[string]cobra.CompletionFunc{
 		"color": oneOf("auto", "always", "never"), "output": oneOf(forms...), "progress": oneOf(progressAuto, progressTTY, progressPlain, progressNone), "namespace": a.completing(a.namespaces),
 		"log-level": oneOf("debug", "info", "warn", "error"), "log-format": oneOf("text", "json"),
-		"state": listOf(states()...), "type": listOf(event.Types()...), "only": listOf(bench.Names()...), "retry-on": listOf(spec.Causes...),
+		"state": listOf(states()...), "sort": oneOf(sortWords...), "worker": a.completing(a.workers), "type": listOf(event.Types()...), "only": listOf(bench.Names()...), "retry-on": listOf(spec.Causes...),
 		"cancel-signal": oneOf(spec.Signals...), "shell": oneOf("/bin/sh", "/bin/bash"),
 		"ansi": oneOf("keep", "strip"), "logs stream": oneOf("stdout", "stderr"), "events stream": a.completing(a.streams),
 		"step": a.completing(a.stepsOf), "requires": a.completing(a.requirements),

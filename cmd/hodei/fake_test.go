@@ -208,7 +208,7 @@ func (f *fake) listJobs(w http.ResponseWriter, r *http.Request) {
 	states, page := r.URL.Query().Get("state"), wire.Jobs{Items: []wire.Job{}, Counts: wire.Counts{Waiting: 38, Running: 7, Ended: 120}, Next: "9"}
 	for _, j := range f.jobs {
 		j.Spec, j.Steps, j.Usage = nil, nil, nil
-		if states == "" || strings.Contains(states, j.State) {
+		if name := r.URL.Query().Get("name"); (states == "" || strings.Contains(states, j.State)) && (name == "" || name == j.Name) {
 			page.Items = append(page.Items, j)
 		}
 	}

@@ -56,6 +56,8 @@ var metLimits = []struct {
 		{"Lines around a match (`-C`)", "{projections/logtext.MaxContext}", fixed, refused},
 	}},
 	{"Asking the server", "", []met{
+		{"Jobs that one request for a list looks at; those whose names or labels it reads", "{api.maxLooked}; {api.maxRead}", fixed, "a page with fewer jobs than asked for, and how to go on; `hodei job list` goes on by itself"},
+		{"Labels that a list asks for (`--label`)", "{api.maxLabelsAsked}", fixed, refused},
 		{"Items of a page (`--limit`)", "up to 1,000", "`--limit`", "the list says how to go on: `--cursor`"},
 		{"Body and header of a request; the time to send them", "{api.maxBody} bytes and {api.MaxHeaderBytes} bytes; {api.bodyTimeout} and {api.HeaderTimeout}", fixed, "413, 431, or the connection is closed"},
 		{"Streams that follow something, all and of one token", "{api.MaxStreams}; {api.MaxTokenStreams}", "`--max-streams` `--max-token-streams` of `hodei dev` and `hodei server`", "429; `hodei` tries again"},
