@@ -154,6 +154,9 @@ func newFake(t *testing.T) *fake {
 	}))
 	mux.HandleFunc("POST /v1/jobs/{id}/rerun", f.rerun)
 	mux.HandleFunc("POST /v1/jobs", f.submit)
+	mux.HandleFunc("POST /v1/session/links", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, 201, wire.Link{Path: "/login?once=Jd3kq", Expires: fakeNow.Add(10 * time.Minute)})
+	})
 	mux.HandleFunc("GET /v1/workers", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, fakeWorkers()) })
 	mux.HandleFunc("GET /v1/workers/{id}", getWorker)
 	mux.HandleFunc("GET /v1/events", f.listEvents)

@@ -60,6 +60,7 @@ type app struct {
 	// Tests set these; else they are what the operating system says.
 	now      func() time.Time
 	detected func(w io.Writer) term.Style
+	browser  func(address string) error
 }
 
 // run executes the command line and returns the exit code.
@@ -125,7 +126,7 @@ func (a *app) root() *cobra.Command {
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "only the answer: no hints, no progress")
 	f.DurationVar(&a.timeout, "timeout", 0, "give up after `TIME`, such as 30s (that of run and rerun is the job's)")
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(ignoring(a.cmdDev(), noServer+" output utc"), a.cmdRun(), a.cmdLogs(), a.cmdJob(), a.cmdQueue(), ignoring(a.cmdWorker(), noNamespace),
+	root.AddCommand(ignoring(a.cmdDev(), noServer+" output utc"), a.cmdRun(), a.cmdLogs(), a.cmdStatus(), a.cmdOpen(), a.cmdJob(), a.cmdQueue(), ignoring(a.cmdWorker(), noNamespace),
 		a.cmdSecret(), ignoring(a.cmdEvents(), noNamespace), ignoring(a.cmdServer(), noServer+" output utc"), ignoring(a.cmdBench(), noServer+" utc"), ignoring(a.cmdCompletion(), noServer+" output utc"), ignoring(a.cmdVersion(), noServer+" utc"))
 	helpFlags(root)
 	a.completions(root)

@@ -6,11 +6,11 @@ import "github.com/spf13/cobra"
 // commands here: one thing has one name. An error names that.
 var synonyms = map[string][]string{
 	"hodei": {
-		"ps", "job list", "ls", "job list", "list", "job list", "status", "job list",
+		"ps", "job list", "ls", "job list", "list", "job list", "state", "status", "info", "status", "overview", "status", "top", "status",
 		"cancel", "job cancel", "kill", "job cancel", "stop", "job cancel", "abort", "job cancel",
 		"get", "job get", "show", "job get", "describe", "job get", "inspect", "job get", "wait", "job wait",
 		"rerun", "job rerun", "retry", "job rerun", "restart", "job rerun", "submit", "run --detach", "create", "run --detach", "exec", "run", "start", "run", "attach", "logs -f", "tail", "logs -f",
-		"log", "logs", "output", "logs", "nodes", "worker list", "agents", "worker list", "agent", "worker", "history", "events", "up", "dev",
+		"log", "logs", "output", "logs", "nodes", "worker list", "agents", "worker list", "agent", "worker", "history", "events", "up", "dev", "ui", "open", "dashboard", "open", "web", "open",
 	},
 	"hodei job": {
 		"ls", "list", "ps", "list", "show", "get", "describe", "get", "inspect", "get", "status", "get",
