@@ -33,35 +33,38 @@ var listed = map[string]access{
 	"GET /metrics":               {role: token.Viewer, all: true},
 	"GET /debug/pprof/{profile}": {role: token.Admin, all: true},
 
-	"POST /v1/jobs":                {role: token.Submitter},
-	"POST /v1/jobs:batch":          {role: token.Submitter},
-	"GET /v1/jobs":                 {role: token.Viewer},
-	"GET /v1/jobs/{id}":            {role: token.Viewer, one: true},
-	"POST /v1/jobs/{id}/cancel":    {role: token.Submitter, one: true},
-	"POST /v1/jobs/{id}/rerun":     {role: token.Submitter, one: true},
-	"GET /v1/jobs/{id}/events":     {role: token.Viewer, one: true},
-	"GET /v1/jobs/{id}/logs":       {role: token.Viewer, one: true},
-	"GET /v1/jobs/{id}/logs/steps": {role: token.Viewer, one: true},
-	"GET /v1/queue":                {role: token.Viewer},
-	"GET /v1/workers":              {role: token.Viewer},
-	"GET /v1/workers/{id}":         {role: token.Viewer},
-	"GET /v1/events":               {role: token.Viewer, all: true},
-	"GET /v1/changes":              {role: token.Viewer, stream: true},
-	"GET /v1/secrets":              {role: token.Submitter},
-	"PUT /v1/secrets/{name}":       {role: token.Operator},
-	"DELETE /v1/secrets/{name}":    {role: token.Operator},
-	"POST /v1/workers:token":       {role: token.Admin, all: true},
-	"GET /v1/whoami":               {role: token.Viewer},
-	"POST /v1/session":             {role: token.Viewer},
-	"DELETE /v1/session":           {role: token.Viewer},
-	"POST /v1/session/links":       {role: token.Viewer},
+	"POST /v1/jobs":                  {role: token.Submitter},
+	"POST /v1/jobs:batch":            {role: token.Submitter},
+	"GET /v1/jobs":                   {role: token.Viewer},
+	"GET /v1/jobs/{id}":              {role: token.Viewer, one: true},
+	"POST /v1/jobs/{id}/cancel":      {role: token.Submitter, one: true},
+	"POST /v1/jobs/{id}/rerun":       {role: token.Submitter, one: true},
+	"GET /v1/jobs/{id}/events":       {role: token.Viewer, one: true},
+	"GET /v1/jobs/{id}/logs":         {role: token.Viewer, one: true},
+	"GET /v1/jobs/{id}/logs/steps":   {role: token.Viewer, one: true},
+	"GET /v1/queue":                  {role: token.Viewer},
+	"GET /v1/workers":                {role: token.Viewer},
+	"GET /v1/workers/{id}":           {role: token.Viewer},
+	"POST /v1/workers/{id}/cordon":   {role: token.Operator, all: true},
+	"POST /v1/workers/{id}/uncordon": {role: token.Operator, all: true},
+	"POST /v1/workers/{id}/drain":    {role: token.Operator, all: true},
+	"GET /v1/events":                 {role: token.Viewer, all: true},
+	"GET /v1/changes":                {role: token.Viewer, stream: true},
+	"GET /v1/secrets":                {role: token.Submitter},
+	"PUT /v1/secrets/{name}":         {role: token.Operator},
+	"DELETE /v1/secrets/{name}":      {role: token.Operator},
+	"POST /v1/workers:token":         {role: token.Admin, all: true},
+	"GET /v1/whoami":                 {role: token.Viewer},
+	"POST /v1/session":               {role: token.Viewer},
+	"DELETE /v1/session":             {role: token.Viewer},
+	"POST /v1/session/links":         {role: token.Viewer},
 }
 
 // bodies are what is sent to the routes that take one.
 var bodies = map[string]string{
 	"POST /v1/jobs": `{"command":"true"}`, "POST /v1/jobs:batch": `{"jobs":[{"command":"true"}]}`, "POST /v1/jobs/{id}/cancel": `{}`, "POST /v1/jobs/{id}/rerun": `{}`,
 	"PUT /v1/secrets/{name}": `{"value":"x"}`,
-	"POST /v1/workers:token": `{}`,
+	"POST /v1/workers:token": `{}`, "POST /v1/workers/{id}/cordon": `{}`, "POST /v1/workers/{id}/uncordon": `{}`, "POST /v1/workers/{id}/drain": `{}`,
 }
 
 func operations(item *huma.PathItem) map[string]*huma.Operation {
@@ -133,7 +136,7 @@ func (c *caller) want(a access) int {
 func TestEveryRouteAsksForItsRole(t *testing.T) {
 	s := newSite(t)
 	j := s.submit(s.client(s.token(token.AllNamespaces, token.Admin)), `{"command":"true"}`)
-	w := s.worker("atlas")
+	w, other := s.worker("atlas"), s.worker("borea")
 	s.secret("default", "db", "x")
 	s.secret("web", "db", "x")
 	callers := s.callers()
@@ -147,6 +150,9 @@ func TestEveryRouteAsksForItsRole(t *testing.T) {
 		name := j.ID
 		if strings.Contains(path, "workers") {
 			name = w
+		}
+		if strings.HasSuffix(path, "/uncordon") { // one that drains can't be
+			name = other
 		}
 		path = strings.NewReplacer("{id}", name, "{name}", "db", "{profile}", "heap").Replace(path)
 		for _, c := range callers {

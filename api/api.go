@@ -108,6 +108,7 @@ func (s *server) routes() (http.Handler, *huma.OpenAPI) {
 	s.logs(api)
 	s.queue(api)
 	s.workers(api)
+	s.workerStates(api)
 	s.secrets(api)
 	s.workerTokens(api)
 	s.events(api)

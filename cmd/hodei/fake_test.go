@@ -159,6 +159,7 @@ func newFake(t *testing.T) *fake {
 	})
 	mux.HandleFunc("GET /v1/workers", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, fakeWorkers()) })
 	mux.HandleFunc("GET /v1/workers/{id}", getWorker)
+	mux.HandleFunc("POST /v1/workers/{id}/{what}", changeWorker)
 	mux.HandleFunc("GET /v1/events", f.listEvents)
 	mux.HandleFunc("GET /v1/secrets", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, 200, fakeSecrets(r.URL.Query().Get("namespace")))

@@ -99,7 +99,8 @@ func (a *app) checkNamespaces(c *cobra.Command) error {
 
 // changing are the commands that change something: one that is given up may have
 // done so.
-var changing = map[string]bool{"hodei job cancel": true, "hodei job rerun": true, "hodei secret set": true, "hodei secret delete": true, "hodei worker token": true}
+var changing = map[string]bool{"hodei job cancel": true, "hodei job rerun": true, "hodei secret set": true, "hodei secret delete": true, "hodei worker token": true,
+	"hodei worker cordon": true, "hodei worker uncordon": true, "hodei worker drain": true}
 
 // within gives a command the time that --timeout says, all it asks the server
 // together.

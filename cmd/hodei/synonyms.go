@@ -16,7 +16,7 @@ var synonyms = map[string][]string{
 		"ls", "list", "ps", "list", "show", "get", "describe", "get", "inspect", "get", "status", "get",
 		"retry", "rerun", "restart", "rerun", "kill", "cancel", "stop", "cancel", "delete", "cancel", "rm", "cancel", "abort", "cancel", "history", "events",
 	},
-	"hodei worker": {"ls", "list", "show", "get", "describe", "get", "status", "get", "add", "token", "create", "token", "register", "token"},
+	"hodei worker": {"stop", "drain", "remove", "drain", "delete", "drain", "rm", "drain", "disable", "cordon", "pause", "cordon", "enable", "uncordon", "resume", "uncordon", "ls", "list", "show", "get", "describe", "get", "status", "get", "add", "token", "create", "token", "register", "token"},
 	"hodei secret": {"ls", "list", "get", "list", "create", "set", "add", "set", "update", "set", "put", "set", "rm", "delete", "remove", "delete"},
 }
 

@@ -56,6 +56,7 @@ var metLimits = []struct {
 		{"Lines around a match (`-C`)", "{projections/logtext.MaxContext}", fixed, refused},
 	}},
 	{"Asking the server", "", []met{
+		{"How long a draining worker waits for its jobs", "for ever unless it says; at most {api.maxDrain}", "`--deadline` of `hodei worker drain`", "jobs that still run then are stopped, as cancelled ones are"},
 		{"Jobs that one request for a list looks at; those whose names or labels it reads", "{api.maxLooked}; {api.maxRead}", fixed, "a page with fewer jobs than asked for, and how to go on; `hodei job list` goes on by itself"},
 		{"Labels that a list asks for (`--label`)", "{api.maxLabelsAsked}", fixed, refused},
 		{"Items of a page (`--limit`)", "up to 1,000", "`--limit`", "the list says how to go on: `--cursor`"},
