@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -49,7 +50,7 @@ func (a *app) cmdJobList() *cobra.Command {
 		},
 	}
 	f.register(c)
-	return a.withAllNamespaces(a.withColumns(c, jobColumns))
+	return a.withWatch(a.withAllNamespaces(a.withColumns(c, jobColumns)))
 }
 
 func (f *listFlags) register(c *cobra.Command) {
@@ -88,23 +89,34 @@ func (a *app) listJobs(ctx context.Context, f *listFlags) error {
 		return err
 	}
 	f.query.Namespace = a.access.namespace
+	return a.watched(ctx, cl, []string{"job", "counts"}, func(ctx context.Context) (func() error, error) {
+		page, raw, err := a.jobsPage(ctx, cl, f)
+		switch {
+		case err != nil:
+			return nil, err
+		case a.programs():
+			return func() error { return a.emit(raw) }, nil
+		}
+		return func() error { return a.showJobs(page, f) }, nil
+	})
+}
+
+// jobsPage asks for a page of jobs.
+func (a *app) jobsPage(ctx context.Context, cl *client.Client, f *listFlags) (*wire.Jobs, json.RawMessage, error) {
 	page, raw, err := fetch[wire.Jobs](ctx, a, cl, "/v1/jobs", f.query.Values())
-	switch {
-	case err != nil:
-		return err
-	case a.programs():
-		return a.emit(raw)
+	if err != nil || a.programs() {
+		return page, raw, err
 	}
 	// Where few jobs are as they are asked for, the server looks for them page by page.
 	for q := f.query; f.filtered() && page.Next != "" && len(page.Items) < f.query.Limit; {
 		q.Limit, q.Cursor = f.query.Limit-len(page.Items), page.Next
 		more, _, err := fetch[wire.Jobs](ctx, a, cl, "/v1/jobs", q.Values())
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
 		page.Items, page.Next = append(page.Items, more.Items...), more.Next
 	}
-	return a.showJobs(page, f)
+	return page, raw, nil
 }
 
 func (a *app) showJobs(page *wire.Jobs, f *listFlags) error {

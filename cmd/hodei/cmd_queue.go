@@ -27,10 +27,10 @@ func (a *app) cmdQueue() *cobra.Command {
 			}
 			v := url.Values{}
 			set(v, "namespace", a.access.namespace)
-			return read(c.Context(), a, cl, "/v1/queue", v, a.showQueue)
+			return reread(c.Context(), a, cl, []string{"queue", "job"}, "/v1/queue", v, a.showQueue)
 		},
 	}
-	return a.withAllNamespaces(a.withColumns(c, queueColumns))
+	return a.withWatch(a.withAllNamespaces(a.withColumns(c, queueColumns)))
 }
 
 func (a *app) showQueue(q *wire.Queue) error {

@@ -40,17 +40,19 @@ func (a *app) cmdStatus() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s, err := a.status(c.Context(), cl)
-			switch {
-			case err != nil:
-				return err
-			case a.programs():
-				return a.emit(s.raw)
-			}
-			return a.showStatus(s)
+			return a.watched(c.Context(), cl, nil, func(ctx context.Context) (func() error, error) {
+				s, err := a.status(ctx, cl)
+				switch {
+				case err != nil:
+					return nil, err
+				case a.programs():
+					return func() error { return a.emit(s.raw) }, nil
+				}
+				return func() error { return a.showStatus(s) }, nil
+			})
 		},
 	}
-	return a.withAllNamespaces(c)
+	return a.withWatch(a.withAllNamespaces(c))
 }
 
 // status asks for all that a screen shows.

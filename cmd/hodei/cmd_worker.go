@@ -33,10 +33,10 @@ func (a *app) cmdWorkerList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return read(c.Context(), a, cl, "/v1/workers", url.Values{"limit": {"1000"}}, a.showWorkers)
+			return reread(c.Context(), a, cl, []string{"worker"}, "/v1/workers", url.Values{"limit": {"1000"}}, a.showWorkers)
 		},
 	}
-	return a.withColumns(c, workerColumns)
+	return a.withWatch(a.withColumns(c, workerColumns))
 }
 
 func (a *app) showWorkers(page *wire.Workers) error {

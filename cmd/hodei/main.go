@@ -49,6 +49,7 @@ type app struct {
 	progress      string
 	chosen        []string // columns
 	allNamespaces bool
+	watch         bool
 	yes, noInput  bool
 
 	command *cobra.Command  // that runs
