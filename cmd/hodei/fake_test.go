@@ -159,6 +159,11 @@ func newFake(t *testing.T) *fake {
 	})
 	mux.HandleFunc("GET /v1/workers", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, fakeWorkers()) })
 	mux.HandleFunc("GET /v1/workers/{id}", getWorker)
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, wire.Ready{Ready: true, Position: 48213}) })
+	mux.HandleFunc("GET /v1/whoami", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, 200, wire.Whoami{ID: "t0ken000", Name: "ana", Namespace: "*", Role: "operator", Expires: at(fakeNow.Add(50 * time.Hour)), Version: version})
+	})
 	mux.HandleFunc("POST /v1/workers/{id}/{what}", changeWorker)
 	mux.HandleFunc("GET /v1/events", f.listEvents)
 	mux.HandleFunc("GET /v1/secrets", func(w http.ResponseWriter, r *http.Request) {
@@ -183,7 +188,7 @@ func newFake(t *testing.T) *fake {
 		answer(w, 404, wire.NewProblem(404, "not_found", "there is nothing at "+r.URL.Path))
 	})
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "Bearer "+fakeToken {
+		if open := r.URL.Path == "/livez" || r.URL.Path == "/readyz"; !open && r.Header.Get("Authorization") != "Bearer "+fakeToken {
 			answer(w, 401, wire.NewProblem(401, "unauthenticated", "the server does not accept this token: unknown, expired or revoked"))
 			return
 		}

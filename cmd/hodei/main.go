@@ -128,7 +128,7 @@ func (a *app) root() *cobra.Command {
 	f.DurationVar(&a.timeout, "timeout", 0, "give up after `TIME`, such as 30s (that of run and rerun is the job's)")
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(ignoring(a.cmdDev(), noServer+" output utc"), a.cmdRun(), a.cmdLogs(), a.cmdStatus(), a.cmdOpen(), a.cmdJob(), a.cmdQueue(), ignoring(a.cmdWorker(), noNamespace),
-		a.cmdSecret(), ignoring(a.cmdEvents(), noNamespace), ignoring(a.cmdServer(), noServer+" output utc"), ignoring(a.cmdBench(), noServer+" utc"), ignoring(a.cmdCompletion(), noServer+" output utc"), ignoring(a.cmdVersion(), noServer+" utc"))
+		a.cmdSecret(), ignoring(a.cmdEvents(), noNamespace), ignoring(a.cmdServer(), noServer+" output utc"), ignoring(a.cmdDoctor(), noNamespace), ignoring(a.cmdBench(), noServer+" utc"), ignoring(a.cmdCompletion(), noServer+" output utc"), ignoring(a.cmdVersion(), noServer+" utc"))
 	helpFlags(root)
 	a.completions(root)
 	return root

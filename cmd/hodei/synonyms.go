@@ -10,7 +10,7 @@ var synonyms = map[string][]string{
 		"cancel", "job cancel", "kill", "job cancel", "stop", "job cancel", "abort", "job cancel",
 		"get", "job get", "show", "job get", "describe", "job get", "inspect", "job get", "wait", "job wait",
 		"rerun", "job rerun", "retry", "job rerun", "restart", "job rerun", "submit", "run --detach", "create", "run --detach", "exec", "run", "start", "run", "attach", "logs -f", "tail", "logs -f",
-		"log", "logs", "output", "logs", "nodes", "worker list", "agents", "worker list", "agent", "worker", "history", "events", "up", "dev", "ui", "open", "dashboard", "open", "web", "open",
+		"log", "logs", "output", "logs", "nodes", "worker list", "agents", "worker list", "agent", "worker", "history", "events", "up", "dev", "check", "doctor", "health", "doctor", "diagnose", "doctor", "ui", "open", "dashboard", "open", "web", "open",
 	},
 	"hodei job": {
 		"ls", "list", "ps", "list", "show", "get", "describe", "get", "inspect", "get", "status", "get",
