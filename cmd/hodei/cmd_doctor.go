@@ -217,10 +217,10 @@ func (a *app) workersCheck(ctx context.Context, cl *client.Client, server string
 	var away, old []string
 	for _, w := range living(page.Items) {
 		name := first(w.Name, w.ID)
-		switch {
-		case w.State == "disconnected" || w.State == "lost":
+		switch w.State {
+		case "disconnected", "lost":
 			away = append(away, name+" "+w.State+" for "+age(a.since(w.Since)))
-		case w.State == "online":
+		case "online":
 			online++
 			number, _, _ := strings.Cut(w.Version, " ") // and its commit
 			if number != "" && number != server {

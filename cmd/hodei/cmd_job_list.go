@@ -104,7 +104,7 @@ func (a *app) listJobs(ctx context.Context, f *listFlags) error {
 // jobsPage asks for a page of jobs.
 func (a *app) jobsPage(ctx context.Context, cl *client.Client, f *listFlags) (*wire.Jobs, json.RawMessage, error) {
 	page, raw, err := fetch[wire.Jobs](ctx, a, cl, "/v1/jobs", f.query.Values())
-	if err != nil || a.programs() {
+	if err != nil || a.programs() && a.output != nameForm {
 		return page, raw, err
 	}
 	// Where few jobs are as they are asked for, the server looks for them page by page.
@@ -116,7 +116,10 @@ func (a *app) jobsPage(ctx context.Context, cl *client.Client, f *listFlags) (*w
 		}
 		page.Items, page.Next = append(page.Items, more.Items...), more.Next
 	}
-	return page, raw, nil
+	if a.programs() {
+		raw, err = json.Marshal(page)
+	}
+	return page, raw, err
 }
 
 func (a *app) showJobs(page *wire.Jobs, f *listFlags) error {

@@ -150,7 +150,7 @@ func (a *app) certificateCheck(ctx context.Context, address string) check {
 	if len(shown) == 0 {
 		return check{"grpc", checkWrong, address + " shows no certificate", ""}
 	}
-	left := shown[0].NotAfter.Sub(time.Now())
+	left := time.Until(shown[0].NotAfter)
 	text := fmt.Sprintf("%s, its certificate ends in %s", address, age(left))
 	switch {
 	case left <= 0:

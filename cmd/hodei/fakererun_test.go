@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 
@@ -64,7 +65,8 @@ func orElse(text json.RawMessage, otherwise string) []byte {
 }
 
 func fieldsOf(err error) []fault.Field {
-	if f, ok := err.(*fault.Error); ok {
+	var f *fault.Error
+	if errors.As(err, &f) {
 		return f.Fields
 	}
 	return nil

@@ -16,7 +16,7 @@ import (
 )
 
 // forms are those an answer may have.
-var forms = []string{"table", "json", "yaml"}
+var forms = []string{"table", "json", "yaml", nameForm}
 
 // Ways in which progress is shown. On its own it depends on where it goes.
 const (

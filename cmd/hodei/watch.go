@@ -50,7 +50,7 @@ func (a *app) watched(ctx context.Context, cl *client.Client, kinds []string, as
 	if len(kinds) == 1 && kinds[0] == "worker" { // they are in no namespace
 		namespace = ""
 	}
-	w := &watcher{app: a, ask: ask, out: a.stdout, errOut: a.stderr, news: make(chan error, 1)}
+	w := &watcher{app: a, ask: ask, out: a.stdout, errOut: a.stderr, news: make(chan news, 1)}
 	group, following := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		q := client.ChangesQuery{Kinds: kinds, Namespace: namespace, Every: watchLooks}
@@ -92,7 +92,7 @@ type watcher struct {
 	app         *app
 	ask         func(context.Context) (func() error, error)
 	out, errOut io.Writer
-	news        chan error // nil that something has changed, else why the connection broke; the newest alone
+	news        chan news // the newest alone
 
 	// Of run.
 	show  func() error
@@ -100,14 +100,17 @@ type watcher struct {
 	lines int       // of the frame that is shown
 }
 
+// news is that something has changed, or why the connection broke.
+type news struct{ lost error }
+
 // tell leaves news, in place of older ones.
-func (w *watcher) tell(err error) {
+func (w *watcher) tell(lost error) {
 	select {
 	case <-w.news:
 	default:
 	}
 	select {
-	case w.news <- err:
+	case w.news <- news{lost}:
 	default:
 	}
 }
@@ -119,7 +122,8 @@ func (w *watcher) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case err := <-w.news:
+		case n := <-w.news:
+			err := n.lost
 			if err == nil {
 				w.show, err = w.asked(ctx)
 			}
