@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,6 +19,15 @@ var named = map[string]bool{
 	"hodei run": true, "hodei job list": true, "hodei job get": true, "hodei job wait": true, "hodei job cancel": true, "hodei job rerun": true,
 	"hodei worker list": true, "hodei worker get": true, "hodei worker cordon": true, "hodei worker uncordon": true, "hodei worker drain": true,
 	"hodei secret list": true, "hodei secret set": true,
+}
+
+// outputs completes the form of a command's answers.
+func outputs(c *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	may := forms
+	if !named[c.CommandPath()] {
+		may = slices.DeleteFunc(slices.Clone(forms), func(form string) bool { return form == nameForm })
+	}
+	return oneOf(may...)(c, args, begun)
 }
 
 // refuseNames refuses -o name where there are none.
