@@ -65,15 +65,20 @@ var listed = map[string]access{
 	"POST /v1/namespaces/{name}/resume": {role: token.Operator, one: true},
 	"POST /v1/tokens":                   {role: token.Admin},
 	"DELETE /v1/tokens/{id}":            {role: token.Admin, one: true},
+	"POST /v1/jobs/{id}/rerun":          {role: token.Submitter, one: true},
+	"POST /v1/workers/{id}/cordon":      {role: token.Operator, all: true},
+	"POST /v1/workers/{id}/uncordon":    {role: token.Operator, all: true},
+	"POST /v1/workers/{id}/drain":       {role: token.Operator, all: true},
 }
 
 // bodies are what is sent to the routes that take one.
 var bodies = map[string]string{
-	"POST /v1/jobs": `{"command":"true"}`, "POST /v1/jobs:batch": `{"jobs":[{"command":"true"}]}`, "POST /v1/jobs/{id}/cancel": `{}`,
+	"POST /v1/jobs": `{"command":"true"}`, "POST /v1/jobs:batch": `{"jobs":[{"command":"true"}]}`, "POST /v1/jobs/{id}/cancel": `{}`, "POST /v1/jobs/{id}/rerun": `{}`,
 	"PUT /v1/secrets/{name}": `{"value":"x"}`,
 	"POST /v1/workers:token": `{}`, "POST /v1/session": `{}`, "POST /v1/session/links": `{}`, "PATCH /v1/settings": `{"policy":"leastloaded"}`,
 	"POST /v1/namespaces": `{"name":"ml"}`, "POST /v1/namespaces/{name}/pause": `{}`, "POST /v1/namespaces/{name}/resume": `{}`,
-	"POST /v1/tokens": `{"name":"ci","role":"viewer"}`,
+	"POST /v1/tokens":              `{"name":"ci","role":"viewer"}`,
+	"POST /v1/workers/{id}/cordon": `{}`, "POST /v1/workers/{id}/uncordon": `{}`, "POST /v1/workers/{id}/drain": `{}`,
 }
 
 func operations(item *huma.PathItem) map[string]*huma.Operation {
@@ -146,7 +151,7 @@ func (c *caller) want(a access) int {
 func TestEveryRouteAsksForItsRole(t *testing.T) {
 	s := newSite(t)
 	j := s.submit(s.client(s.token(token.AllNamespaces, token.Admin)), `{"command":"true"}`)
-	w := s.worker("atlas")
+	w, other := s.worker("atlas"), s.worker("borea")
 	s.secret("default", "db", "x")
 	s.secret("web", "db", "x")
 	callers := s.callers()
@@ -168,6 +173,9 @@ func TestEveryRouteAsksForItsRole(t *testing.T) {
 		named := "db"
 		if strings.Contains(path, "namespaces") {
 			named = "default"
+		}
+		if strings.HasSuffix(path, "/uncordon") { // one that drains can't be
+			name = other
 		}
 		path = strings.NewReplacer("{id}", name, "{name}", named, "{profile}", "heap").Replace(path)
 		for _, c := range callers {

@@ -185,11 +185,18 @@ func queryFault(ctx huma.Context) *wire.Problem {
 			}
 			return invalid("query."+cut(name), message, nil)
 		}
-		if n := len(query[name]); n > 1 {
+		if n := len(query[name]); n > 1 && !list(ctx.Operation(), name) {
 			return invalid("query."+name, fmt.Sprintf("it is given %d times, once is enough", n), nil)
 		}
 	}
 	return nil
+}
+
+// list says whether an operation takes a parameter more than once.
+func list(op *huma.Operation, name string) bool {
+	return slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool {
+		return p.Name == name && p.In == "query" && p.Explode != nil && *p.Explode
+	})
 }
 
 // recognise finds out who asks by the token that was sent, or else by a browser's

@@ -27,9 +27,10 @@ type jobInput struct {
 func (s *server) jobs(api huma.API) {
 	register(s, api, needs(token.Viewer, huma.Operation{
 		OperationID: "listJobs", Method: http.MethodGet, Path: "/v1/jobs", Tags: []string{"jobs"},
-		Summary:     "List jobs, newest first",
-		Description: "Jobs that have not ended, and the newest of those that have; older ones are still read by their id.",
-		Errors:      []int{http.StatusNotFound, http.StatusUnprocessableEntity},
+		Summary: "List jobs, newest first",
+		Description: "Jobs that have not ended, and the newest of those that have; older ones are still read by their id. " +
+			"All that is asked for must hold of a job. A page may have fewer items than its limit, or none, and a next: one request looks at a bounded number of jobs.",
+		Errors: []int{http.StatusNotFound, http.StatusUnprocessableEntity},
 	}), s.listJobs)
 	register(s, api, needs(token.Viewer, huma.Operation{
 		OperationID: "getJob", Method: http.MethodGet, Path: "/v1/jobs/{id}", Tags: []string{"jobs"},
@@ -54,12 +55,6 @@ type PageInput struct {
 	Cursor string `query:"cursor" doc:"The next of a page; 0 or nothing is the first"`
 }
 
-type listInput struct {
-	Namespace string `query:"namespace" maxLength:"63" doc:"Only jobs of this namespace"`
-	State     string `query:"state" maxLength:"128" doc:"Only jobs in these states, separated by commas" example:"running,failed"`
-	PageInput
-}
-
 type listOutput struct{ Body wire.Jobs }
 
 // parseCursor reads the next of a page, which is a number; otherwise is what is
@@ -76,47 +71,6 @@ func parseCursor(text string, otherwise uint64) (uint64, error) {
 		return otherwise, nil
 	}
 	return n, nil
-}
-
-// jobsLooked is how many jobs one request looks at; a page may have fewer items
-// than asked for, and a next, when few of them pass the filter.
-const jobsLooked = 200_000
-
-func (s *server) listJobs(ctx context.Context, in *listInput) (*listOutput, error) {
-	p := who(ctx)
-	w := s.Runner.World()
-	if err := p.in(w, in.Namespace); err != nil {
-		return nil, err
-	}
-	if in.Namespace == "" && p.namespace != token.AllNamespaces {
-		in.Namespace = p.namespace
-	}
-	states, err := parseStates(in.State)
-	if err != nil {
-		return nil, err
-	}
-	before, err := parseCursor(in.Cursor, 1<<63-1)
-	if err != nil {
-		return nil, err
-	}
-	out := &listOutput{Body: wire.Jobs{Items: []wire.Job{}, Counts: counts(w, in.Namespace)}}
-	looked := 0
-	for j := range w.Jobs.Descend(eventstore.Position(before) - 1) {
-		if len(out.Body.Items) == in.Limit || looked == jobsLooked {
-			out.Body.Next = strconv.FormatUint(uint64(j.Position)+1, 10)
-			break
-		}
-		looked++
-		if states != nil && !states[j.Status] || in.Namespace != "" && w.Jobs.Namespace(j) != in.Namespace {
-			continue
-		}
-		v, err := s.view(ctx, w, &j)
-		if err != nil {
-			return nil, err
-		}
-		out.Body.Items = append(out.Body.Items, *v)
-	}
-	return out, nil
 }
 
 func parseStates(text string) (map[job.Status]bool, error) {

@@ -83,7 +83,7 @@ func (s *server) view(ctx context.Context, w *projections.World, j *jobs.Job) (*
 	v := &wire.Job{
 		ID: j.ID.String(), Name: submitted.GetName(), Namespace: submitted.GetNamespace(), State: j.Status.String(),
 		Attempt: j.Attempt, Priority: submitted.GetPriority(), Submitted: instant(j.Submitted),
-		Started: instantOrNone(j.Started), Finished: instantOrNone(j.Finished), Position: uint64(j.Position),
+		Started: instantOrNone(j.Started), Finished: instantOrNone(j.Finished), Position: uint64(j.Position), RerunOf: submitted.GetRerunOf(),
 		Cancelling: j.CancelRequested && !j.Status.Terminal(),
 	}
 	v.Worker, v.WorkerName = workerNames(w, j.Worker)
@@ -197,6 +197,7 @@ func tell(v *wire.Job, m proto.Message, r *eventstore.Record) {
 	switch e := m.(type) {
 	case *eventv1.JobSubmitted:
 		v.Name, v.Namespace, v.Priority, v.Spec, v.Submitted = e.GetName(), e.GetNamespace(), e.GetPriority(), spec.Shown(e.GetSpec()), r.When()
+		v.RerunOf = e.GetRerunOf()
 	case *eventv1.JobBound:
 		v.Worker, v.Steps, v.Started = e.GetWorkerId(), nil, nil
 		v.Forced, v.Killed, v.Escaped = false, 0, false

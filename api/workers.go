@@ -61,21 +61,30 @@ func (s *server) listWorkers(_ context.Context, in *workersInput) (*workersOutpu
 
 func (s *server) getWorker(_ context.Context, in *workerInput) (*workerOutput, error) {
 	w := s.Runner.World()
-	if i, err := id.ParseWorker(in.ID); err == nil {
+	row, err := findWorker(w, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &workerOutput{s.workerView(w, row)}, nil
+}
+
+// findWorker returns the worker with an id or a name.
+func findWorker(w *projections.World, text string) (*workers.Worker, error) {
+	if i, err := id.ParseWorker(text); err == nil {
 		if row, ok := w.Workers.Get(i); ok {
-			return &workerOutput{s.workerView(w, row)}, nil
+			return row, nil
 		}
 	}
 	var named *workers.Worker
 	for row := range w.Workers.All() {
-		if row.Name == in.ID && (named == nil || preferred(row, named)) {
+		if row.Name == text && (named == nil || preferred(row, named)) {
 			named = row
 		}
 	}
 	if named == nil {
-		return nil, missing("path.id", "worker", in.ID, "the workers there are: hodei worker list")
+		return nil, missing("path.id", "worker", text, "the workers there are: hodei worker list")
 	}
-	return &workerOutput{s.workerView(w, named)}, nil
+	return named, nil
 }
 
 // preferred says whether a is rather meant by a name than b: one that lives goes
@@ -91,7 +100,7 @@ func (s *server) workerView(w *projections.World, row *workers.Worker) *wire.Wor
 	v := &wire.Worker{
 		ID: row.ID.String(), Name: row.Name, State: workerState(row.Status), Cordoned: row.Cordoned, Draining: row.Draining,
 		Since: instant(row.Since), OS: row.OS, Arch: row.Arch, Version: row.Version, Provider: row.Provider, Pool: row.Pool,
-		Labels: row.Labels.Map(), Capacity: amount(row.Capacity),
+		Labels: row.Labels.Map(), Capacity: amount(row.Capacity), DrainUntil: instantOrNone(row.Deadline),
 	}
 	if node, ok := w.Cluster.Node(row.ID); ok {
 		v.Reserved, v.Jobs = amount(node.Reserved), node.Attempts

@@ -44,6 +44,9 @@ func jobSubmitted(e *eventv1.JobSubmitted) string {
 	if e.Exclusive {
 		b.WriteString(", exclusive")
 	}
+	if e.RerunOf != "" {
+		fmt.Fprintf(&b, "; %s again", text(e.RerunOf))
+	}
 	return b.String()
 }
 

@@ -53,6 +53,7 @@ func jobSamples() []proto.Message {
 		&eventv1.JobRequeued{Attempt: 2, Cause: "backoff_over"},
 		&eventv1.JobRequeued{Attempt: 2, Cause: "refused_by_worker", Detail: "draining"},
 		&eventv1.JobSubmitted{Namespace: "web", Name: "deploy", Sealed: true},
+		&eventv1.JobSubmitted{Namespace: "web", Name: "deploy", RerunOf: "7f3k9qd2"},
 		&eventv1.SecretRead{Attempt: 1, WorkerId: "w1", Secrets: []*eventv1.SecretUse{{Variable: "DB_PASSWORD", Name: "db-password", Version: 3}}},
 		&eventv1.SecretRead{Attempt: 2, WorkerId: "w1", Secrets: []*eventv1.SecretUse{
 			{Variable: "A", Name: "a", Version: 1}, {Variable: "B", Name: "b", Version: 2}, {Variable: "C", Name: "c", Version: 3}, {Variable: "D", Name: "d", Version: 4},

@@ -18,8 +18,9 @@ type Command interface {
 // Submit lets a job come into being. Its spec is checked, and what it leaves out
 // filled in. Secrets that are the job's own are sealed already.
 type Submit struct {
-	ID   id.ID // for its caller, which names the stream by it
-	Spec spec.Spec
+	ID      id.ID // for its caller, which names the stream by it
+	Spec    spec.Spec
+	RerunOf id.ID // the job that it does again; 0 is none
 }
 
 // Bind gives the job to a worker as its next attempt.

@@ -35,7 +35,11 @@ func (c Submit) decide(s *State) (events, error) {
 			return nil, &fault.Error{Kind: fault.Internal, Op: "submit", Subject: "job", Reason: "a secret of it is not sealed"}
 		}
 	}
-	return events{submission(filled, canonical)}, nil
+	submitted := submission(filled, canonical)
+	if c.RerunOf != 0 {
+		submitted.RerunOf = c.RerunOf.String()
+	}
+	return events{submitted}, nil
 }
 
 // submission returns the event for a spec that is valid and whole.

@@ -99,31 +99,6 @@ func (c *Client) SubmitBatch(ctx context.Context, specs []json.RawMessage) (*wir
 	return &batch, c.call(ctx, http.MethodPost, "/v1/jobs:batch", body, nil, &batch)
 }
 
-// JobsQuery chooses jobs. Zero fields choose all.
-type JobsQuery struct {
-	Namespace string
-	States    []string
-	Limit     int
-	Cursor    string
-}
-
-func (q JobsQuery) values() url.Values {
-	v := url.Values{}
-	set(v, "namespace", q.Namespace)
-	set(v, "state", strings.Join(q.States, ","))
-	set(v, "cursor", q.Cursor)
-	if q.Limit > 0 {
-		v.Set("limit", strconv.Itoa(q.Limit))
-	}
-	return v
-}
-
-// Jobs lists jobs, newest first.
-func (c *Client) Jobs(ctx context.Context, q JobsQuery) (*wire.Jobs, error) {
-	var page wire.Jobs
-	return &page, c.get(ctx, "/v1/jobs", q.values(), &page)
-}
-
 // Job returns one job, with its spec.
 func (c *Client) Job(ctx context.Context, id string) (*wire.Job, error) {
 	var job wire.Job

@@ -79,6 +79,12 @@ func TestRequests(t *testing.T) {
 		{`GET /v1/jobs?cursor=9&limit=5&namespace=web&state=failed%2Clost`, func() error {
 			return second(c.Jobs(ctx, client.JobsQuery{Namespace: "web", States: []string{"failed", "lost"}, Limit: 5, Cursor: "9"}))
 		}},
+		{`GET /v1/jobs?label=a%3D1&label=b&name=build-%2A&order=asc&q=web&since=1h&sort=ended&until=10m&worker=atlas`, func() error {
+			return second(c.Jobs(ctx, client.JobsQuery{Labels: []string{"a=1", "b"}, Name: "build-*", Text: "web", Worker: "atlas", Since: "1h", Until: "10m", Ended: true, OldestFirst: true}))
+		}},
+		{`POST /v1/jobs/7f3k9qd2/rerun {"changes":{"priority":1},"replace":true} key=k`, func() error {
+			return second(c.RerunJob(ctx, "7f3k9qd2", json.RawMessage(`{"priority":1}`), true, "k"))
+		}},
 		{`GET /v1/jobs/7f3k9qd2`, func() error { return second(c.Job(ctx, "7f3k9qd2")) }},
 		{`GET /v1/jobs/..%2F..%2Fx%3Fy`, func() error { return second(c.Job(ctx, "../../x?y")) }},
 		{`POST /v1/jobs/7f3k9qd2/cancel {"reason":"enough"}`, func() error { return second(c.CancelJob(ctx, "7f3k9qd2", "enough")) }},

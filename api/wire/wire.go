@@ -33,6 +33,7 @@ type Job struct {
 	Started     *time.Time      `json:"started_at,omitempty" doc:"When the current or last attempt started"`
 	Finished    *time.Time      `json:"finished_at,omitempty"`
 	Position    uint64          `json:"position" doc:"Position of the job's submission in the event log"`
+	RerunOf     string          `json:"rerun_of,omitempty" doc:"Id of the job that it does again"`
 	Steps       []Step          `json:"steps,omitempty" doc:"Steps of the current or last attempt; only when one job is read"`
 	Usage       *Usage          `json:"usage,omitempty" doc:"What the attempt uses or used; only when one job is read"`
 	Spec        json.RawMessage `json:"spec,omitempty" doc:"What was asked for, with defaults filled in; only when one job is read"`
@@ -152,23 +153,24 @@ type Queue struct {
 
 // Worker is a worker as lists and pages show it.
 type Worker struct {
-	ID        string            `json:"id"`
-	Name      string            `json:"name"`
-	State     string            `json:"state" enum:"requested,launched,online,disconnected,lost,terminated" doc:"Its connection"`
-	Cordoned  bool              `json:"cordoned,omitempty"`
-	Draining  bool              `json:"draining,omitempty"`
-	Since     time.Time         `json:"since" doc:"When it came into this state"`
-	OS        string            `json:"os,omitempty"`
-	Arch      string            `json:"arch,omitempty"`
-	Version   string            `json:"version,omitempty"`
-	Provider  string            `json:"provider,omitempty"`
-	Pool      string            `json:"pool,omitempty"`
-	Labels    map[string]string `json:"labels,omitempty"`
-	Capacity  Amount            `json:"capacity"`
-	Reserved  Amount            `json:"reserved" doc:"By jobs bound to it"`
-	Used      *Amount           `json:"used,omitempty" doc:"As it reported last"`
-	Jobs      int               `json:"jobs" doc:"Jobs bound to it or running on it"`
-	LastHeard *time.Time        `json:"last_heard_at,omitempty"`
+	ID         string            `json:"id"`
+	Name       string            `json:"name"`
+	State      string            `json:"state" enum:"requested,launched,online,disconnected,lost,terminated" doc:"Its connection"`
+	Cordoned   bool              `json:"cordoned,omitempty"`
+	Draining   bool              `json:"draining,omitempty"`
+	DrainUntil *time.Time        `json:"drain_until,omitempty" doc:"When jobs that still run on a draining worker are stopped; absent is never"`
+	Since      time.Time         `json:"since" doc:"When it came into this state"`
+	OS         string            `json:"os,omitempty"`
+	Arch       string            `json:"arch,omitempty"`
+	Version    string            `json:"version,omitempty"`
+	Provider   string            `json:"provider,omitempty"`
+	Pool       string            `json:"pool,omitempty"`
+	Labels     map[string]string `json:"labels,omitempty"`
+	Capacity   Amount            `json:"capacity"`
+	Reserved   Amount            `json:"reserved" doc:"By jobs bound to it"`
+	Used       *Amount           `json:"used,omitempty" doc:"As it reported last"`
+	Jobs       int               `json:"jobs" doc:"Jobs bound to it or running on it"`
+	LastHeard  *time.Time        `json:"last_heard_at,omitempty"`
 }
 
 // WorkerToken registers one worker, once.

@@ -6,9 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,70 +19,9 @@ const jobNames = `A job is named by its id, by its name while exactly one live j
 last: the one submitted last from here.`
 
 func (a *app) cmdJob() *cobra.Command {
-	return parent("job", "List, look at, wait for and cancel jobs", `  hodei job list --state running
+	return parent("job", "List, look at, wait for, cancel and rerun jobs", `  hodei job list --state running
   hodei job get 7f3k9qd2`,
-		a.cmdJobList(), a.cmdJobGet(), a.cmdJobEvents(), a.cmdJobUsage(), a.cmdJobWait(), a.cmdJobCancel())
-}
-
-// whyLeast is how much of a reason is worth more than the columns at its left.
-const whyLeast = 20
-
-var jobColumns = []table.Column{{Name: "JOB"}, {Name: "STATE"}, {Name: "NAME", Cut: true},
-	{Name: "NS", Rank: 3, Cut: true}, {Name: "WORKER", Rank: 2, Cut: true}, {Name: "TRY", Right: true, Rank: 4},
-	{Name: "AGE", Right: true, Rank: 1}, {Name: "TOOK", Right: true, Rank: 1}, {Name: "WHY", Cut: true, Rank: 1, Least: whyLeast}}
-
-type listFlags struct {
-	states []string
-	limit  int
-	cursor string
-}
-
-func (a *app) cmdJobList() *cobra.Command {
-	var q listFlags
-	c := &cobra.Command{
-		Use: "list", Short: "List jobs, newest first",
-		Example: `  hodei job list
-  hodei job list --state failed,lost --limit 100 --columns job,name,why`,
-		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.listJobs(c.Context(), q) },
-	}
-	c.Flags().StringSliceVar(&q.states, "state", nil, "only jobs in these `STATES`: pending, bound, running, succeeded, failed, cancelled, timed_out, lost; such as running,failed")
-	c.Flags().IntVar(&q.limit, "limit", 20, "at most `N` jobs, up to 1000")
-	c.Flags().StringVar(&q.cursor, "cursor", "", "go on at the `CURSOR` that a page ends with")
-	return a.withAllNamespaces(a.withColumns(c, jobColumns))
-}
-
-func (a *app) listJobs(ctx context.Context, q listFlags) error {
-	cl, err := a.client()
-	if err != nil {
-		return err
-	}
-	v := url.Values{"limit": {strconv.Itoa(q.limit)}}
-	set(v, "namespace", a.access.namespace)
-	set(v, "state", strings.Join(q.states, ","))
-	set(v, "cursor", q.cursor)
-	return read(ctx, a, cl, "/v1/jobs", v, a.showJobs)
-}
-
-func (a *app) showJobs(page *wire.Jobs) error {
-	n := page.Counts
-	if len(page.Items) == 0 && n.Waiting+n.Running+n.Ended == 0 {
-		a.note("no job yet; run one: hodei run -- echo hello")
-		return nil
-	}
-	t := a.table(jobColumns)
-	for i := range page.Items {
-		t.Row(a.jobRow(&page.Items[i])...)
-	}
-	if err := t.Write(a.stdout, a.out); err != nil {
-		return err
-	}
-	more := ""
-	if page.Next != "" {
-		more = ": --limit, --state, --cursor " + page.Next
-	}
-	a.note("%d waiting, %d running, %d ended; %d of %d shown%s", n.Waiting, n.Running, n.Ended, len(page.Items), n.Waiting+n.Running+n.Ended, more)
-	return nil
+		a.cmdJobList(), a.cmdJobGet(), a.cmdJobEvents(), a.cmdJobUsage(), a.cmdJobWait(), a.cmdJobCancel(), a.cmdJobRerun())
 }
 
 func (a *app) jobRow(j *wire.Job) []table.Cell {

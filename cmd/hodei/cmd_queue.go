@@ -27,10 +27,10 @@ func (a *app) cmdQueue() *cobra.Command {
 			}
 			v := url.Values{}
 			set(v, "namespace", a.access.namespace)
-			return read(c.Context(), a, cl, "/v1/queue", v, a.showQueue)
+			return reread(c.Context(), a, cl, []string{"queue", "job"}, "/v1/queue", v, a.showQueue)
 		},
 	}
-	return a.withAllNamespaces(a.withColumns(c, queueColumns))
+	return a.withWatch(a.withAllNamespaces(a.withColumns(c, queueColumns)))
 }
 
 func (a *app) showQueue(q *wire.Queue) error {
@@ -38,17 +38,7 @@ func (a *app) showQueue(q *wire.Queue) error {
 		a.note("nothing waits")
 		return nil
 	}
-	t := a.table(queueColumns)
-	for i := range q.Items {
-		k := &q.Items[i]
-		oldest := ""
-		if k.Oldest != nil {
-			oldest = age(a.since(*k.Oldest))
-		}
-		t.Row(table.Text(k.Class), table.Text(fmt.Sprint(k.Waiting)), table.Text(oldest), table.Text(k.Namespace),
-			table.Text(needs(k.Needs.CPU, k.Needs.Memory, k.Needs.Disk, k.Needs.Requires)), table.Text(k.Reason+": "+k.Summary))
-	}
-	if err := t.Write(a.stdout, a.out); err != nil {
+	if err := a.waiting(a.table(queueColumns), q).Write(a.stdout, a.out); err != nil {
 		return err
 	}
 	if q.Next != "" {
@@ -58,4 +48,22 @@ func (a *app) showQueue(q *wire.Queue) error {
 		a.note("%d of %d wait for the delay of a retry", q.Backoff, q.Waiting)
 	}
 	return nil
+}
+
+func (a *app) waitingTable(q *wire.Queue) *table.Table {
+	return a.waiting(table.New(queueColumns, nil), q)
+}
+
+// waiting fills a table with what waits.
+func (a *app) waiting(t *table.Table, q *wire.Queue) *table.Table {
+	for i := range q.Items {
+		k := &q.Items[i]
+		oldest := ""
+		if k.Oldest != nil {
+			oldest = age(a.since(*k.Oldest))
+		}
+		t.Row(table.Text(k.Class), table.Text(fmt.Sprint(k.Waiting)), table.Text(oldest), table.Text(k.Namespace),
+			table.Text(needs(k.Needs.CPU, k.Needs.Memory, k.Needs.Disk, k.Needs.Requires)), table.Text(k.Reason+": "+k.Summary))
+	}
+	return t
 }

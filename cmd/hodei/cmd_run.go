@@ -67,14 +67,15 @@ the output; --result keeps the job's. Job files: docs/job-file.md.`,
 			return a.runJob(c.Context(), &f, spec)
 		},
 	}
+	c.Flags().SetInterspersed(false)
+	c.Flags().StringVarP(&f.file, "file", "f", "", "read the job from a YAML or JSON `FILE` (- is standard input); flags win over it, -- CMD over its command")
 	f.register(c)
 	return a.withProgress(c)
 }
 
+// register gives a command the flags of a job but for its file.
 func (f *runFlags) register(c *cobra.Command) {
 	fl := c.Flags()
-	fl.SetInterspersed(false)
-	fl.StringVarP(&f.file, "file", "f", "", "read the job from a YAML or JSON `FILE` (- is standard input); flags win over it, -- CMD over its command")
 	fl.StringVar(&f.name, "name", "", "`NAME` of the job (default: from the command)")
 	fl.StringArrayVarP(&f.env, "env", "e", nil, "set a variable, `NAME=VALUE`; NAME alone takes it from here")
 	fl.StringArrayVar(&f.secret, "secret", nil, "a variable whose value is not shown, `NAME=VALUE`; NAME alone takes it from here, where nobody sees it")
@@ -153,9 +154,9 @@ func (f *runFlags) load(into *map[string]any) error {
 func (f *runFlags) explain(c *cobra.Command, err error) error {
 	var fe *fault.Error
 	if !errors.As(err, &fe) || len(fe.Fields) == 0 {
-		return &exitError{code: exitUsage, err: err, help: "all flags: hodei run --help"}
+		return &exitError{code: exitUsage, err: err, help: "all flags: " + c.CommandPath() + " --help"}
 	}
-	e := &exitError{code: exitUsage, help: "all flags: hodei run --help"}
+	e := &exitError{code: exitUsage, help: "all flags: " + c.CommandPath() + " --help"}
 	for i, d := range fe.Fields {
 		text := f.nameOf(c, d.Location) + ": " + d.Message
 		if i == 0 {

@@ -14,8 +14,8 @@ import (
 )
 
 func (a *app) cmdWorker() *cobra.Command {
-	return parent("worker", "List, look at and add workers", `  hodei worker list
-  hodei worker get local`, a.cmdWorkerList(), a.cmdWorkerGet(), a.cmdWorkerToken())
+	return parent("worker", "List, look at, add, cordon and drain workers", `  hodei worker list
+  hodei worker get local`, a.cmdWorkerList(), a.cmdWorkerGet(), a.cmdWorkerCordon(), a.cmdWorkerUncordon(), a.cmdWorkerDrain(), a.cmdWorkerToken())
 }
 
 var workerColumns = []table.Column{{Name: "WORKER", Cut: true}, {Name: "STATE"}, {Name: "SINCE", Right: true, Rank: 3},
@@ -33,10 +33,10 @@ func (a *app) cmdWorkerList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return read(c.Context(), a, cl, "/v1/workers", url.Values{"limit": {"1000"}}, a.showWorkers)
+			return reread(c.Context(), a, cl, []string{"worker"}, "/v1/workers", url.Values{"limit": {"1000"}}, a.showWorkers)
 		},
 	}
-	return a.withColumns(c, workerColumns)
+	return a.withWatch(a.withColumns(c, workerColumns))
 }
 
 func (a *app) showWorkers(page *wire.Workers) error {
@@ -111,6 +111,9 @@ func (a *app) showWorker(w *wire.Worker) error {
 	fmt.Fprintf(&b, "%s %s   %s since %s\n", a.out.Of(shownState(w), a.out.Glyph(shownState(w))+" "+w.ID), term.Escape(w.Name), shownState(w), age(a.since(w.Since)))
 	row("machine", fmt.Sprintf("%s, %s CPU, %s", machine(w), cpus(w.Capacity.CPU), bytesOf(w.Capacity.Memory)))
 	row("reserved", fmt.Sprintf("%s CPU, %s by %s", cpus(w.Reserved.CPU), bytesOf(w.Reserved.Memory), count(w.Jobs, "job")))
+	if w.DrainUntil != nil {
+		row("drains", "until "+a.clock(*w.DrainUntil)+", then its jobs are stopped")
+	}
 	if w.Used != nil {
 		row("used", fmt.Sprintf("%s CPU, %s", cpus(w.Used.CPU), bytesOf(w.Used.Memory)))
 	}

@@ -59,6 +59,7 @@ func TestCompletion(t *testing.T) {
 		{[]string{"run", "--retry-on", "exit,d"}, "exit,disk_full\n" + noSpace, "exit,disk_full\n" + noSpace},
 		{[]string{"logs", "--stream", "std"}, "stdout\nstderr\n" + none, "stdout\nstderr\n" + none},
 		{[]string{"queue", "-o", ""}, "table\njson\nyaml\n" + none, "table\njson\nyaml\n" + none},
+		{[]string{"worker", "list", "-o", ""}, "table\njson\nyaml\nname\n" + none, "table\njson\nyaml\nname\n" + none},
 		{[]string{"run", "--progress", "p"}, "plain\n" + none, "plain\n" + none},
 		{[]string{"dev", "--log-level", "w"}, "warn\n" + none, "warn\n" + none},
 		{[]string{"dev", "--data", ""}, ":16\n", ":16\n"},

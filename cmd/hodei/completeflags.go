@@ -50,9 +50,9 @@ func (a *app) flagValues() map[string]cobra.CompletionFunc {
 		return variables(begun), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 	}
 	return map[string]cobra.CompletionFunc{
-		"color": oneOf("auto", "always", "never"), "output": oneOf(forms...), "progress": oneOf(progressAuto, progressTTY, progressPlain, progressNone), "namespace": a.completing(a.namespaces),
+		"color": oneOf("auto", "always", "never"), "output": outputs, "progress": oneOf(progressAuto, progressTTY, progressPlain, progressNone), "namespace": a.completing(a.namespaces),
 		"log-level": oneOf("debug", "info", "warn", "error"), "log-format": oneOf("text", "json"),
-		"state": listOf(states()...), "type": listOf(event.Types()...), "only": listOf(bench.Names()...), "retry-on": listOf(spec.Causes...),
+		"state": listOf(states()...), "sort": oneOf(sortWords...), "worker": a.completing(a.workers), "type": listOf(event.Types()...), "only": listOf(bench.Names()...), "retry-on": listOf(spec.Causes...),
 		"cancel-signal": oneOf(spec.Signals...), "shell": oneOf("/bin/sh", "/bin/bash"),
 		"ansi": oneOf("keep", "strip"), "logs stream": oneOf("stdout", "stderr"), "events stream": a.completing(a.streams),
 		"role": oneOf(roleNames...),

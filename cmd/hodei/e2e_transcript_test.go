@@ -31,6 +31,7 @@ var measured = []struct {
 	{regexp.MustCompile(`largest has \d+`), "largest has N"},
 	{regexp.MustCompile(`(, |(?m)^)peak +SIZE(, CPU)?`), ""},
 	{regexp.MustCompile(`by [0-9a-hjkmnp-tv-z]{8}, in`), "by ACTOR, in"},
+	{regexp.MustCompile(`\d+(\.\d+)?/\d+(\.\d+)? CPU reserved`), "CPU/CPU reserved"},
 	{regexp.MustCompile(`CPU GiB`), "MEM"},
 	{regexp.MustCompile(` {2,}`), "  "},
 	{regexp.MustCompile(`(?m)[ \t]+$`), ""},
@@ -109,7 +110,7 @@ func TestTranscriptOfARealCluster(t *testing.T) {
 	for _, args := range [][]string{
 		{"job", "list"}, {"job", "get", build}, {"job", "get", flaky}, {"job", "events", build}, {"logs", build}, {"queue"}, {"worker", "list"}, {"worker", "get", "local"},
 		{"job", "cancel", large, "--reason", "too large"}, {"job", "cancel", large}, {"job", "list", "--state", "cancelled"},
-		{"job", "get", "zzzzzzzz"}, {"run", "-f", bad}, {"run", "--cpu", "many", "--", "true"}, {"job", "list", "--server", "http://127.0.0.1:1"},
+		{"status"}, {"job", "get", "zzzzzzzz"}, {"run", "-f", bad}, {"run", "--cpu", "many", "--", "true"}, {"job", "list", "--server", "http://127.0.0.1:1"},
 		{"job", "cancel", gpu, "-q"},
 	} {
 		c.transcript(&b, ids, args...)

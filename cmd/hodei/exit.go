@@ -90,7 +90,7 @@ func (a *app) report(err error) int {
 		return exitInterrupted
 	}
 	e := a.explain(err)
-	if a.programs() {
+	if a.programs() && a.output != nameForm {
 		if b, err := a.encoded(problemOf(e)); err == nil {
 			_, _ = a.stderr.Write(b) // there is nobody else to tell
 		}

@@ -153,9 +153,19 @@ func newFake(t *testing.T) *fake {
 		j.Cancelling = true
 		answer(w, 200, j)
 	}))
+	mux.HandleFunc("POST /v1/jobs/{id}/rerun", f.rerun)
 	mux.HandleFunc("POST /v1/jobs", f.submit)
+	mux.HandleFunc("POST /v1/session/links", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, 201, wire.Link{Path: "/login?once=Jd3kq", Expires: fakeNow.Add(10 * time.Minute)})
+	})
 	mux.HandleFunc("GET /v1/workers", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, fakeWorkers()) })
 	mux.HandleFunc("GET /v1/workers/{id}", getWorker)
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, wire.Ready{Ready: true, Position: 48213}) })
+	mux.HandleFunc("GET /v1/whoami", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, 200, wire.Whoami{ID: "t0ken000", Name: "ana", Namespace: "*", Role: "operator", Expires: at(fakeNow.Add(50 * time.Hour)), Version: version})
+	})
+	mux.HandleFunc("POST /v1/workers/{id}/{what}", changeWorker)
 	mux.HandleFunc("GET /v1/events", f.listEvents)
 	mux.HandleFunc("GET /v1/secrets", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, 200, fakeSecrets(r.URL.Query().Get("namespace")))
@@ -181,7 +191,7 @@ func newFake(t *testing.T) *fake {
 		answer(w, 404, wire.NewProblem(404, "not_found", "there is nothing at "+r.URL.Path))
 	})
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "Bearer "+fakeToken {
+		if open := r.URL.Path == "/livez" || r.URL.Path == "/readyz"; !open && r.Header.Get("Authorization") != "Bearer "+fakeToken {
 			answer(w, 401, wire.NewProblem(401, "unauthenticated", "the server does not accept this token: unknown, expired or revoked"))
 			return
 		}
@@ -210,7 +220,7 @@ func (f *fake) listJobs(w http.ResponseWriter, r *http.Request) {
 	states, page := r.URL.Query().Get("state"), wire.Jobs{Items: []wire.Job{}, Counts: wire.Counts{Waiting: 38, Running: 7, Ended: 120}, Next: "9"}
 	for _, j := range f.jobs {
 		j.Spec, j.Steps, j.Usage = nil, nil, nil
-		if states == "" || strings.Contains(states, j.State) {
+		if name := r.URL.Query().Get("name"); (states == "" || strings.Contains(states, j.State)) && (name == "" || name == j.Name) {
 			page.Items = append(page.Items, j)
 		}
 	}

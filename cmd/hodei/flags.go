@@ -16,7 +16,7 @@ import (
 )
 
 // forms are those an answer may have.
-var forms = []string{"table", "json", "yaml"}
+var forms = []string{"table", "json", "yaml", nameForm}
 
 // Ways in which progress is shown. On its own it depends on where it goes.
 const (
@@ -99,8 +99,9 @@ func (a *app) checkNamespaces(c *cobra.Command) error {
 
 // changing are the commands that change something: one that is given up may have
 // done so.
-var changing = map[string]bool{"hodei job cancel": true, "hodei secret set": true, "hodei secret delete": true, "hodei worker token": true,
-	"hodei token create": true, "hodei token revoke": true, "hodei namespace create": true, "hodei namespace pause": true, "hodei namespace resume": true}
+var changing = map[string]bool{"hodei job cancel": true, "hodei job rerun": true, "hodei secret set": true, "hodei secret delete": true, "hodei worker token": true,
+	"hodei token create": true, "hodei token revoke": true, "hodei namespace create": true, "hodei namespace pause": true, "hodei namespace resume": true,
+	"hodei worker cordon": true, "hodei worker uncordon": true, "hodei worker drain": true}
 
 // within gives a command the time that --timeout says, all it asks the server
 // together.

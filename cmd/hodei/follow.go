@@ -266,7 +266,7 @@ func (v *viewer) conclude(ctx context.Context, j *wire.Job) {
 	}
 	if j.State == "lost" {
 		v.screen.say("  " + fenced(j, v.spec))
-		v.screen.say("  help: hodei job events " + j.ID)
+		v.screen.say("  help: hodei job events " + j.ID + "    run it again: " + againAfterLoss(j, v.spec))
 	}
 }
 

@@ -42,6 +42,17 @@ func (a *app) lastHeard(ctx context.Context, cl *client.Client, j *wire.Job) str
 	return ""
 }
 
+// againAfterLoss is the command that runs a lost job again; one that had no retries
+// gets one.
+func againAfterLoss(j *wire.Job, asked json.RawMessage) string {
+	var wanted struct{ Retries struct{ Max int } }
+	command := "hodei job rerun " + j.ID
+	if len(asked) > 0 && json.Unmarshal(asked, &wanted) == nil && wanted.Retries.Max == 0 {
+		command += " --retries 1 --retry-on lost"
+	}
+	return command
+}
+
 // fenced says what becomes of the attempt of a lost job, and by its spec why there
 // is no other.
 func fenced(j *wire.Job, asked json.RawMessage) string {

@@ -49,6 +49,7 @@ type app struct {
 	progress      string
 	chosen        []string // columns
 	allNamespaces bool
+	watch         bool
 	yes, noInput  bool
 
 	command *cobra.Command  // that runs
@@ -60,6 +61,7 @@ type app struct {
 	// Tests set these; else they are what the operating system says.
 	now      func() time.Time
 	detected func(w io.Writer) term.Style
+	browser  func(address string) error
 }
 
 // run executes the command line and returns the exit code.
@@ -119,14 +121,14 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.server, "server", "", "`URL` of the server (HODEI_API_URL; default: the hodei dev started last, else "+defaultURL+")")
 	f.StringVar(&a.tokenFile, "token-file", "", "`FILE` with the API token (HODEI_TOKEN_FILE; HODEI_API_TOKEN holds a token itself)")
 	f.StringVarP(&a.namespace, "namespace", "n", "", "`NAME` of the namespace (HODEI_NAMESPACE; default: what the token allows)")
-	f.StringVarP(&a.output, "output", "o", "table", "`FORM` of answers and errors: table, json or yaml")
+	f.StringVarP(&a.output, "output", "o", "table", "`FORM` of answers and errors: table, json, yaml, or name: ids alone")
 	f.StringVar(&a.color, "color", "auto", "`WHEN` there are colours: auto, always or never (NO_COLOR is obeyed)")
 	f.BoolVar(&a.utc, "utc", false, "show times in UTC")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "only the answer: no hints, no progress")
-	f.DurationVar(&a.timeout, "timeout", 0, "give up after `TIME`, such as 30s (run has its own, of the job)")
+	f.DurationVar(&a.timeout, "timeout", 0, "give up after `TIME`, such as 30s (that of run and rerun is the job's)")
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(ignoring(a.cmdDev(), noServer+" output utc"), a.cmdRun(), a.cmdLogs(), a.cmdJob(), a.cmdQueue(), ignoring(a.cmdWorker(), noNamespace),
-		a.cmdSecret(), ignoring(a.cmdLogin(), "token-file namespace timeout"), ignoring(a.cmdLogout(), "token-file namespace"), a.cmdToken(), ignoring(a.cmdNamespace(), noNamespace), ignoring(a.cmdEvents(), noNamespace), ignoring(a.cmdSettings(), noNamespace), ignoring(a.cmdServer(), noServer+" output utc"), ignoring(a.cmdBench(), noServer+" utc"), ignoring(a.cmdCompletion(), noServer+" output utc"), ignoring(a.cmdVersion(), noServer+" utc"))
+	root.AddCommand(ignoring(a.cmdDev(), noServer+" output utc"), a.cmdRun(), a.cmdLogs(), a.cmdStatus(), a.cmdOpen(), a.cmdJob(), a.cmdQueue(), ignoring(a.cmdWorker(), noNamespace),
+		a.cmdSecret(), ignoring(a.cmdLogin(), "token-file namespace timeout"), ignoring(a.cmdLogout(), "token-file namespace"), a.cmdToken(), ignoring(a.cmdNamespace(), noNamespace), ignoring(a.cmdEvents(), noNamespace), ignoring(a.cmdSettings(), noNamespace), ignoring(a.cmdServer(), noServer+" output utc"), ignoring(a.cmdDoctor(), noNamespace), ignoring(a.cmdBench(), noServer+" utc"), ignoring(a.cmdCompletion(), noServer+" output utc"), ignoring(a.cmdVersion(), noServer+" utc"))
 	helpFlags(root)
 	a.completions(root)
 	return root
@@ -146,14 +148,14 @@ func (a *app) checkFlags(c *cobra.Command) error {
 		return usage("--color is %q; it may be auto, always or never", a.color)
 	}
 	if !slices.Contains(forms, a.output) {
-		err := usage("--output is %q; it may be table, json or yaml", a.output)
+		err := usage("--output is %q; it may be table, json, yaml or name", a.output)
 		a.output = "table"
 		return err
 	}
 	if limit, err := c.Flags().GetInt("limit"); err == nil && (limit < 1 || limit > maxPage) {
 		return usage("--limit is %d; it may be 1 to %d", limit, maxPage)
 	}
-	for _, check := range []func(*cobra.Command) error{refuseIgnored, refuseNoText, a.checkProgress, a.checkNamespaces, a.within} {
+	for _, check := range []func(*cobra.Command) error{a.refuseNames, refuseIgnored, refuseNoText, a.checkProgress, a.checkNamespaces, a.within} {
 		if err := check(c); err != nil {
 			return err
 		}

@@ -24,20 +24,21 @@ func states() (names []string) {
 // program knows.
 var words = map[string]func() []string{"state": states, "type": event.Types}
 
-// inFlags tells of a fault in a query in the words of the flag that set it.
+// inFlags tells of a fault in a query or a body in the words of the flag that set it.
 func (a *app) inFlags(e *exitError, p *wire.Problem) {
 	if a.command == nil || a.programs() || len(p.Errors) != 1 {
 		return
 	}
-	name, ok := strings.CutPrefix(p.Errors[0].Location, "query.")
-	if !ok {
+	name, inQuery := strings.CutPrefix(p.Errors[0].Location, "query.")
+	name, inBody := strings.CutPrefix(name, "body.")
+	if !inQuery && !inBody {
 		return
 	}
 	if name == "cursor" && a.command.Flag("after") != nil {
 		name = "after"
 	}
 	f := a.command.Flag(name)
-	if f == nil {
+	if f == nil || inBody && !f.Changed {
 		return
 	}
 	if p.Status != 404 {

@@ -16,13 +16,24 @@ func (f *runFlags) rules(c *cobra.Command, spec map[string]any) error {
 	most := fmt.Sprint(retries["max"])
 	never := most == "<nil>" || most == "0"
 	err := refuse(c,
-		rule{"result", f.detach, "with --detach the job is not waited for; hodei job wait JOB -o json gives its result"},
-		rule{"raw", f.detach, "with --detach there is no output to show"},
-		rule{"progress", f.detach, "with --detach nothing is waited for"},
 		rule{"shell", spec["argv"] != nil, "what stands behind -- is run without a shell; hodei run -- sh -c 'CMD' has one"},
 		rule{"retry-on", never, "without --retries it is not tried again"},
 		rule{"backoff", never, "without --retries it is not tried again"},
 		rule{"idempotency-key", f.key == "", "it is empty, so that each submission would be another job"},
+	)
+	if err != nil {
+		return err
+	}
+	return f.outputRules(c)
+}
+
+// outputRules refuses flags about the output and the end of a job that nothing is
+// waited for of.
+func (f *runFlags) outputRules(c *cobra.Command) error {
+	err := refuse(c,
+		rule{"result", f.detach, "with --detach the job is not waited for; hodei job wait JOB -o json gives its result"},
+		rule{"raw", f.detach, "with --detach there is no output to show"},
+		rule{"progress", f.detach, "with --detach nothing is waited for"},
 	)
 	if err != nil || f.result == "" {
 		return err

@@ -83,7 +83,7 @@ func (a *app) jobFacts(j *wire.Job) []fact {
 	}
 	facts := []fact{{"needs", term.Escape(first(need, "nothing"))}}
 	for _, f := range []fact{
-		{"runs", oneLine(first(spec.Command, strings.Join(spec.Argv, " ")))}, {"labels", strings.Join(pairs(spec.Labels), " ")}, {"timeout", spec.Timeout},
+		{"rerun of", j.RerunOf}, {"runs", oneLine(first(spec.Command, strings.Join(spec.Argv, " ")))}, {"labels", strings.Join(pairs(spec.Labels), " ")}, {"timeout", spec.Timeout},
 		{"retries", retries(spec.Retries.Max, spec.Retries.On)},
 	} {
 		if f.text != "" {

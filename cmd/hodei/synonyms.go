@@ -6,18 +6,18 @@ import "github.com/spf13/cobra"
 // commands here: one thing has one name. An error names that.
 var synonyms = map[string][]string{
 	"hodei": {
-		"ps", "job list", "ls", "job list", "list", "job list", "status", "job list",
+		"ps", "job list", "ls", "job list", "list", "job list", "state", "status", "info", "status", "overview", "status", "top", "status",
 		"cancel", "job cancel", "kill", "job cancel", "stop", "job cancel", "abort", "job cancel",
 		"get", "job get", "show", "job get", "describe", "job get", "inspect", "job get", "wait", "job wait",
-		"submit", "run --detach", "create", "run --detach", "exec", "run", "start", "run", "attach", "logs -f", "tail", "logs -f",
-		"log", "logs", "output", "logs", "nodes", "worker list", "agents", "worker list", "agent", "worker", "history", "events", "up", "dev",
+		"rerun", "job rerun", "retry", "job rerun", "restart", "job rerun", "submit", "run --detach", "create", "run --detach", "exec", "run", "start", "run", "attach", "logs -f", "tail", "logs -f",
+		"log", "logs", "output", "logs", "nodes", "worker list", "agents", "worker list", "agent", "worker", "history", "events", "up", "dev", "check", "doctor", "health", "doctor", "diagnose", "doctor", "ui", "open", "dashboard", "open", "web", "open",
 		"signin", "login", "sign-in", "login", "auth", "login", "signout", "logout", "sign-out", "logout",
 	},
 	"hodei job": {
 		"ls", "list", "ps", "list", "show", "get", "describe", "get", "inspect", "get", "status", "get",
-		"kill", "cancel", "stop", "cancel", "delete", "cancel", "rm", "cancel", "abort", "cancel", "history", "events",
+		"retry", "rerun", "restart", "rerun", "kill", "cancel", "stop", "cancel", "delete", "cancel", "rm", "cancel", "abort", "cancel", "history", "events",
 	},
-	"hodei worker":    {"ls", "list", "show", "get", "describe", "get", "status", "get", "add", "token", "create", "token", "register", "token"},
+	"hodei worker":    {"stop", "drain", "remove", "drain", "delete", "drain", "rm", "drain", "disable", "cordon", "pause", "cordon", "enable", "uncordon", "resume", "uncordon", "ls", "list", "show", "get", "describe", "get", "status", "get", "add", "token", "create", "token", "register", "token"},
 	"hodei token":     {"ls", "list", "get", "list", "new", "create", "add", "create", "make", "create", "rm", "revoke", "delete", "revoke", "remove", "revoke", "end", "revoke"},
 	"hodei namespace": {"ls", "list", "show", "get", "describe", "get", "new", "create", "add", "create", "make", "create", "stop", "pause", "start", "resume", "unpause", "resume"},
 	"hodei secret":    {"ls", "list", "get", "list", "create", "set", "add", "set", "update", "set", "put", "set", "rm", "delete", "remove", "delete"},

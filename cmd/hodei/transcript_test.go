@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -87,6 +88,8 @@ type script struct {
 	fake  *fake
 	dir   string
 	style term.Style
+
+	browser error // of opening one
 }
 
 // set obeys a line of a transcript that begins with @.
@@ -108,6 +111,8 @@ func (s *script) set(t *testing.T, line string) {
 		s.style.Colours = true
 	case "old":
 		s.fake.old = true
+	case "display":
+		s.browser = map[string]error{"none": errors.New("there is no display here")}[words[1]]
 	case "brief":
 		s.fake.brief = words[1] == "on"
 	case "stdin": // what is typed, as C writes it
@@ -145,7 +150,8 @@ func setInput(t *testing.T, text string) {
 func (s *script) run(t *testing.T, command string) string {
 	t.Helper()
 	tr := &transcript{terminal: s.style.Terminal, waits: s.fake.seen}
-	a := &app{stdout: stream{tr, 1}, stderr: stream{tr, 2}, now: func() time.Time { return fakeNow }, detected: func(io.Writer) term.Style { return s.style }}
+	a := &app{stdout: stream{tr, 1}, stderr: stream{tr, 2}, now: func() time.Time { return fakeNow }, detected: func(io.Writer) term.Style { return s.style },
+		browser: func(string) error { return s.browser }}
 	code := a.run(t.Context(), strings.Fields(command)[1:])
 	said := strings.ReplaceAll(strings.ReplaceAll(tr.String(), s.fake.URL, "http://127.0.0.1:8080"), s.dir, "/home/you/.config")
 	return fmt.Sprintf("$ %s   «exit %d»\n%s", command, code, said)

@@ -19,11 +19,11 @@ Examples:
 {{.Example}}
 {{with .Long}}
 {{.}}
-{{end}}
+{{end}}{{if not .HasAvailableSubCommands}}
 Usage:
-  {{if .HasAvailableSubCommands}}{{.CommandPath}} COMMAND        more of each: {{.CommandPath}} COMMAND --help{{else}}{{.UseLine}}{{end}}
-{{if .HasAvailableSubCommands}}
-Available Commands:{{range .Commands}}{{if .IsAvailableCommand}}
+  {{.UseLine}}
+{{else}}
+Commands, more of each by {{.CommandPath}} COMMAND --help:{{range .Commands}}{{if .IsAvailableCommand}}
   {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}
 {{end}}{{if .HasAvailableLocalFlags}}
 Flags:

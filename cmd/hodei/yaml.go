@@ -13,8 +13,10 @@ import (
 const yamlIndent = 2
 
 // programs says whether the answer is for programs: the API's body, as JSON or as
-// the same in YAML.
-func (a *app) programs() bool { return a.output == "json" || a.output == "yaml" }
+// the same in YAML, or the ids in it.
+func (a *app) programs() bool {
+	return a.output == "json" || a.output == "yaml" || a.output == nameForm
+}
 
 // encoded returns a value in the form that was asked for, JSON if none was. Raw
 // JSON stays as it is; what the API left unsaid is not made up.
@@ -30,8 +32,11 @@ func (a *app) encoded(v any) ([]byte, error) {
 		raw = b.Bytes()
 	}
 	raw = bytes.TrimRight(raw, "\n")
-	if a.output == "yaml" {
+	switch a.output {
+	case "yaml":
 		return toYAML(raw)
+	case nameForm:
+		return onlyNames(raw)
 	}
 	return append(raw[:len(raw):len(raw)], '\n'), nil
 }

@@ -69,7 +69,7 @@ func writeCommand(ctx context.Context, page *strings.Builder, binary string, wor
 
 // below are the names of the commands that a help text lists.
 func below(help string) []string {
-	_, list, found := strings.Cut(help, "\nAvailable Commands:\n")
+	_, list, found := strings.Cut(help, " COMMAND --help:\n")
 	if !found {
 		return nil
 	}

@@ -61,6 +61,9 @@ var metLimits = []struct {
 		{"Lines around a match (`-C`)", "{projections/logtext.MaxContext}", fixed, refused},
 	}},
 	{"Asking the server", "", []met{
+		{"How long a draining worker waits for its jobs", "for ever unless it says; at most {api.maxDrain}", "`--deadline` of `hodei worker drain`", "jobs that still run then are stopped, as cancelled ones are"},
+		{"Jobs that one request for a list looks at; those whose names or labels it reads", "{api.maxLooked}; {api.maxRead}", fixed, "a page with fewer jobs than asked for, and how to go on; `hodei job list` goes on by itself"},
+		{"Labels that a list asks for (`--label`)", "{api.maxLabelsAsked}", fixed, refused},
 		{"Items of a page (`--limit`)", "up to 1,000", "`--limit`", "the list says how to go on: `--cursor`"},
 		{"Body and header of a request; the time to send them", "{api.maxBody} bytes and {api.MaxHeaderBytes} bytes; {api.bodyTimeout} and {api.HeaderTimeout}", fixed, "413, 431, or the connection is closed"},
 		{"How long a server that stops waits for requests under way", "{cmd/hodei.stopHTTP}", fixed, "who is still sending or reading then is cut off; sent again with the same idempotency key, a job is submitted once"},

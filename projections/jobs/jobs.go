@@ -230,6 +230,17 @@ func (js *Jobs) Ended(from eventstore.Position) iter.Seq[Job] {
 	}
 }
 
+// EndedSince returns the jobs that ended at a position or later, the first to end
+// first.
+func (js *Jobs) EndedSince(from eventstore.Position) iter.Seq[Job] {
+	return func(yield func(Job) bool) {
+		js.ended.Ascend(from, func(_, at eventstore.Position) bool {
+			j, _ := js.At(at)
+			return yield(j)
+		})
+	}
+}
+
 // Counts returns the numbers of all namespaces together.
 func (js *Jobs) Counts() Counts {
 	var sum Counts

@@ -37,8 +37,9 @@ type JobSubmitted struct {
 	TimeLimitNs   int64                  `protobuf:"varint,9,opt,name=time_limit_ns,json=timeLimitNs,proto3" json:"time_limit_ns,omitempty"` // of one attempt, from its start; 0 is none
 	Cancel        *CancelPolicy          `protobuf:"bytes,10,opt,name=cancel,proto3" json:"cancel,omitempty"`
 	Spec          []byte                 `protobuf:"bytes,11,opt,name=spec,proto3" json:"spec,omitempty"`
-	Steps         uint32                 `protobuf:"varint,12,opt,name=steps,proto3" json:"steps,omitempty"`   // how many steps it has, at least 1
-	Sealed        bool                   `protobuf:"varint,13,opt,name=sealed,proto3" json:"sealed,omitempty"` // it has secrets of its own, sealed with the data key job/<its id>
+	Steps         uint32                 `protobuf:"varint,12,opt,name=steps,proto3" json:"steps,omitempty"`                   // how many steps it has, at least 1
+	Sealed        bool                   `protobuf:"varint,13,opt,name=sealed,proto3" json:"sealed,omitempty"`                 // it has secrets of its own, sealed with the data key job/<its id>
+	RerunOf       string                 `protobuf:"bytes,14,opt,name=rerun_of,json=rerunOf,proto3" json:"rerun_of,omitempty"` // id of the job that it does again, perhaps with changes; empty for none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -162,6 +163,13 @@ func (x *JobSubmitted) GetSealed() bool {
 		return x.Sealed
 	}
 	return false
+}
+
+func (x *JobSubmitted) GetRerunOf() string {
+	if x != nil {
+		return x.RerunOf
+	}
+	return ""
 }
 
 // Retries says after which ends the job is tried again.
@@ -1839,7 +1847,7 @@ var File_event_v1_job_proto protoreflect.FileDescriptor
 
 const file_event_v1_job_proto_rawDesc = "" +
 	"\n" +
-	"\x12event/v1/job.proto\x12\x0ehodei.event.v1\x1a\x15event/v1/common.proto\"\xc8\x03\n" +
+	"\x12event/v1/job.proto\x12\x0ehodei.event.v1\x1a\x15event/v1/common.proto\"\xe3\x03\n" +
 	"\fJobSubmitted\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -1854,7 +1862,8 @@ const file_event_v1_job_proto_rawDesc = "" +
 	" \x01(\v2\x1c.hodei.event.v1.CancelPolicyR\x06cancel\x12\x12\n" +
 	"\x04spec\x18\v \x01(\fR\x04spec\x12\x14\n" +
 	"\x05steps\x18\f \x01(\rR\x05steps\x12\x16\n" +
-	"\x06sealed\x18\r \x01(\bR\x06sealed\"J\n" +
+	"\x06sealed\x18\r \x01(\bR\x06sealed\x12\x19\n" +
+	"\brerun_of\x18\x0e \x01(\tR\arerunOf\"J\n" +
 	"\aRetries\x12\x10\n" +
 	"\x03max\x18\x01 \x01(\rR\x03max\x12\x0e\n" +
 	"\x02on\x18\x02 \x03(\tR\x02on\x12\x1d\n" +

@@ -2,9 +2,13 @@ package term
 
 import (
 	"fmt"
+	"io"
+	"os"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	xterm "golang.org/x/term"
 )
 
 // Escape returns foreign text such that it can't move the cursor or turn other
@@ -83,4 +87,17 @@ func Cut(s string, width int) string {
 		n += runeWidth(r)
 	}
 	return s
+}
+
+// Height is how many lines a terminal shows; 0 if w is none.
+func Height(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok {
+		return 0
+	}
+	_, lines, err := xterm.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return lines
 }
