@@ -67,6 +67,39 @@ export async function more({ open, row, stepped }) {
     await page.context().close()
   })
 
+  await test('opens the end of a large log, and any part of it', async () => {
+    const job = await submit({ name: 'large', command: 'seq 1 900000' })
+    await ended(job.id)
+    const page = await open(`/jobs/${job.id}`)
+    await page.locator('#L900000', { hasText: '900000' }).waitFor({ state: 'attached' })
+    const first = 900000 - 5000
+    await page.getByRole('button', { name: '895,000 earlier lines' }).click()
+    await page.getByRole('button', { name: '890,000 earlier lines' }).waitFor()
+    await page.locator(`#L${first}`, { hasText: String(first) }).waitFor({ state: 'attached' })
+    await page.keyboard.press('/')
+    await page.keyboard.type('433333')
+    await page.keyboard.press('Enter')
+    await page.locator('#L433333.chosen', { hasText: '433333' }).waitFor()
+    await page.locator('.result', { hasText: '1 of 1' }).waitFor()
+    await page.goto(page.url() + '#L12')
+    await page.reload()
+    await page.locator('#L12.chosen', { hasText: /^12$/ }).waitFor()
+    await page.getByRole('button', { name: 'Go to its end' }).click()
+    await page.locator('#L900000', { hasText: '900000' }).waitFor()
+    await page.context().close()
+  })
+
+  await test('shows each attempt of a job', async () => {
+    const job = await submit({ name: 'again', command: 'echo "try $HODEI_ATTEMPT"; exit 1', retries: { max: 1, backoff: '1s' } })
+    const page = await open(`/jobs/${job.id}`)
+    await page.locator('.logline', { hasText: 'try 2' }).waitFor()
+    await page.locator('h1 .s-failed').first().waitFor()
+    assert.equal(await page.locator('.logline', { hasText: 'try 1' }).count(), 0)
+    await page.getByRole('combobox', { name: 'Attempt' }).selectOption('1')
+    await page.locator('.logline', { hasText: 'try 1' }).waitFor()
+    await page.context().close()
+  })
+
   await test('asks before it cancels', async () => {
     const job = await submit({ name: 'to-cancel', command: 'sleep 600' })
     const page = await open(`/jobs/${job.id}`)

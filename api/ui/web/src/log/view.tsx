@@ -80,7 +80,7 @@ export function LogView({ model, over, failedStep, toStep }: { model: LogModel; 
       const s = segments(model, folded.value).list.find((x) => x.step?.step === failedStep)
       if (s) handle.current?.show(s.row + s.to - s.from)
       else handle.current?.toEnd()
-    }
+    } else if (over && model.first > 1) handle.current?.toEnd()
   })
 
   // A step that was chosen comes to the top, open.
