@@ -119,6 +119,16 @@ export function LogView({ model, over, failedStep, toStep }: { model: LogModel; 
     if (s?.folded && s.step) fold(s.step.step)
     requestAnimationFrame(() => handle.current?.show(rowOf(index), true))
   }
+  // A line whose number was clicked, or a link to one here, is marked where it is.
+  useEffect(() => {
+    const number = Number(/^#L(\d+)/.exec(hash.value)?.[1] ?? 0)
+    if (!begun.current || number === 0 || number === chosen.peek()) return
+    if (number < model.first || number >= model.first + model.count()) return void toLine(number)
+    following.value = false
+    seen.current = model.count()
+    chosen.value = number
+    handle.current?.show(rowOf(number - model.first))
+  }, [hash.value])
   const fold = (step: number) => {
     const next = new Set(folded.value)
     if (!next.delete(step)) next.add(step)
