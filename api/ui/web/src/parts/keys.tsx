@@ -24,8 +24,11 @@ const pages: Record<string, string> = { o: '/', j: '/jobs', q: '/queue', w: '/wo
 const together = 2000 // ms between g and the letter of a page
 let went = -together // when g was pressed, as events count time
 
+/** typing says whether a key goes into a field. Those of a checkbox do not, nor of
+ * one that is hidden: a dialog that was just closed may still have the focus. */
 export function typing(e: Event): boolean {
   const t = e.target as HTMLElement
+  if (t instanceof HTMLInputElement && t.type === 'checkbox') return false
   return t.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(t.tagName)
 }
 
