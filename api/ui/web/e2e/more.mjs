@@ -11,6 +11,10 @@ export async function more({ open, row, stepped }) {
     const coloured = await page.locator('.logline .text span[style*="color"]').count()
     assert.ok(coloured > 10, `${coloured} coloured parts`)
     assert.equal(await page.locator('.logline >> text=got').first().evaluate((e) => getComputedStyle(e).color !== getComputedStyle(e.closest('.logline')).color), true)
+    const number = page.locator('.number').nth(3)
+    await number.click()
+    await page.waitForURL(/#L\d+$/)
+    await page.locator(`.logline.chosen${new URL(page.url()).hash}`).waitFor()
     const step = page.locator('.logstep button', { hasText: 'browser tests' })
     assert.equal(await step.getAttribute('aria-expanded'), 'true')
     const before = await page.locator('.logline').count()
@@ -67,6 +71,39 @@ export async function more({ open, row, stepped }) {
     await page.context().close()
   })
 
+  await test('opens the end of a large log, and any part of it', async () => {
+    const job = await submit({ name: 'large', command: 'seq 1 900000' })
+    await ended(job.id)
+    const page = await open(`/jobs/${job.id}`)
+    await page.locator('#L900000', { hasText: '900000' }).waitFor({ state: 'attached' })
+    const first = 900000 - 5000
+    await page.getByRole('button', { name: '895,000 earlier lines' }).click()
+    await page.getByRole('button', { name: '890,000 earlier lines' }).waitFor()
+    await page.locator(`#L${first}`, { hasText: String(first) }).waitFor({ state: 'attached' })
+    await page.keyboard.press('/')
+    await page.keyboard.type('433333')
+    await page.keyboard.press('Enter')
+    await page.locator('#L433333.chosen', { hasText: '433333' }).waitFor()
+    await page.locator('.result', { hasText: '1 of 1' }).waitFor()
+    await page.goto(page.url() + '#L12')
+    await page.reload()
+    await page.locator('#L12.chosen', { hasText: /^12$/ }).waitFor()
+    await page.getByRole('button', { name: 'Go to its end' }).click()
+    await page.locator('#L900000', { hasText: '900000' }).waitFor()
+    await page.context().close()
+  })
+
+  await test('shows each attempt of a job', async () => {
+    const job = await submit({ name: 'again', command: 'echo "try $HODEI_ATTEMPT"; exit 1', retries: { max: 1, backoff: '1s' } })
+    const page = await open(`/jobs/${job.id}`)
+    await page.locator('.logline', { hasText: 'try 2' }).waitFor()
+    await page.locator('h1 .s-failed').first().waitFor()
+    assert.equal(await page.locator('.logline', { hasText: 'try 1' }).count(), 0)
+    await page.getByRole('combobox', { name: 'Attempt' }).selectOption('1')
+    await page.locator('.logline', { hasText: 'try 1' }).waitFor()
+    await page.context().close()
+  })
+
   await test('asks before it cancels', async () => {
     const job = await submit({ name: 'to-cancel', command: 'sleep 600' })
     const page = await open(`/jobs/${job.id}`)
@@ -103,7 +140,7 @@ export async function more({ open, row, stepped }) {
   })
 
   await test('catches up after the server was killed', async () => {
-    const talk = await submit({ name: 'through-it', command: 'i=0; while [ $i -lt 160 ]; do i=$((i+1)); echo "line $i"; sleep 0.1; done' })
+    const talk = await submit({ name: 'through-it', command: 'i=0; while [ $i -lt 100 ]; do i=$((i+1)); echo "line $i"; sleep 0.1; done' })
     const list = await open('/jobs')
     await row(list, talk.id).locator('.state.s-running').waitFor()
     const log = await open(`/jobs/${talk.id}`)
@@ -124,8 +161,8 @@ export async function more({ open, row, stepped }) {
     await row(list, talk.id).locator('.state.s-succeeded').waitFor()
     await log.locator('h1 .s-succeeded').first().waitFor()
     // Nothing is missing and nothing doubled: the last line has the last number.
-    await log.locator('.logline', { hasText: /^line 160$/ }).waitFor()
-    assert.equal(await log.locator('.logline', { hasText: /^line 160$/ }).getAttribute('id'), 'L160')
+    await log.locator('.logline', { hasText: /^line 100$/ }).waitFor()
+    assert.equal(await log.locator('.logline', { hasText: /^line 100$/ }).getAttribute('id'), 'L100')
     await log.locator('.loglines').evaluate((e) => (e.scrollTop = e.scrollHeight / 2))
     await log.waitForTimeout(100)
     const between = await log.locator('.logline').evaluateAll((all) => all.map((l) => [l.id, l.querySelector('.text').textContent]))

@@ -44,12 +44,6 @@ export function amountBytes(text: string | undefined): number {
   return Number(m[1]) * (m[2] ? (factor[m[2]] ?? 1) : 1)
 }
 
-/** cpus reads CPUs as specs have them: 500m, 2, 1.5. */
-export function cpus(text: string | undefined): number {
-  if (!text) return 0
-  return text.endsWith('m') ? Number(text.slice(0, -1)) / 1000 : Number(text)
-}
-
 /** size writes 8Gi as 8 GiB. */
 export function size(text: string): string {
   const n = amountBytes(text)

@@ -87,7 +87,7 @@ export class LogModel {
   /** open begins at the end of the log, or with all of it. */
   async open() {
     this.pause()
-    this.apart.value = false
+    this.apart.value = this.ended.value = this.ready.value = false
     this.lastId = ''
     try {
       const steps = await this.readSteps()

@@ -70,17 +70,19 @@ export function LogView({ model, over, failedStep, toStep }: { model: LogModel; 
     if (following.value) handle.current?.toEnd()
   })
   // Where to begin: a line of the address, the end of what failed, else the top.
+  // What this very rendering knows counts: more may have come before the effect runs.
   const begun = useRef(false)
+  const settled = model.ready.value && (!over || model.ended.value || model.problem.value !== undefined)
   useEffect(() => {
-    if (begun.current || !model.ready.value || (over && !model.ended.value && !model.problem.value)) return
+    if (begun.current || !settled) return
     const line = /^#L(\d+)/.exec(hash.value)
     begun.current = true
     if (line) void toLine(Number(line[1]))
     else if (over && failedStep !== undefined) {
-      const s = segments(model, folded.value).list.find((x) => x.step?.step === failedStep)
+      const s = list.find((x) => x.step?.step === failedStep)
       if (s) handle.current?.show(s.row + s.to - s.from)
       else handle.current?.toEnd()
-    }
+    } else if (over && model.first > 1) handle.current?.toEnd()
   })
 
   // A step that was chosen comes to the top, open.
@@ -117,6 +119,16 @@ export function LogView({ model, over, failedStep, toStep }: { model: LogModel; 
     if (s?.folded && s.step) fold(s.step.step)
     requestAnimationFrame(() => handle.current?.show(rowOf(index), true))
   }
+  // A line whose number was clicked, or a link to one here, is marked where it is.
+  useEffect(() => {
+    const number = Number(/^#L(\d+)/.exec(hash.value)?.[1] ?? 0)
+    if (!begun.current || number === 0 || number === chosen.peek()) return
+    if (number < model.first || number >= model.first + model.count()) return void toLine(number)
+    following.value = false
+    seen.current = model.count()
+    chosen.value = number
+    handle.current?.show(rowOf(number - model.first))
+  }, [hash.value])
   const fold = (step: number) => {
     const next = new Set(folded.value)
     if (!next.delete(step)) next.add(step)

@@ -2,7 +2,7 @@ import { signal, useSignal, type Signal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { useEffect, useMemo, useRef } from 'preact/hooks'
 import { ask, query, type Job, type LogEvent, type Problem, type State, type Step } from '../api'
-import { bytes, clock, cpu, cpus, amountBytes, seconds, secondsBetween, visible } from '../format'
+import { bytes, clock, cpu, amountBytes, seconds, secondsBetween, visible } from '../format'
 import * as changes from '../live/changes'
 import { LogModel } from '../log/model'
 import { LogView } from '../log/view'
@@ -215,7 +215,7 @@ function Facts({ job: j }: { job: Job }) {
   const memory = j.usage?.peak_memory_bytes
   const limit = amountBytes(j.spec?.resources?.memory)
   const peak = [memory ? (limit ? texts.usage.of(bytes(memory), bytes(limit)) : bytes(memory)) : '', j.usage?.peak_cpu ? `${cpu(j.usage.peak_cpu)} CPU` : ''].filter(Boolean).join(', ')
-  const asked = [j.spec?.resources?.cpu ? `${cpu(cpus(j.spec.resources.cpu))} CPU` : '', limit ? bytes(limit) : ''].filter(Boolean).join(', ')
+  const asked = [j.spec?.resources?.cpu ? `${visible(j.spec.resources.cpu)} CPU` : '', limit ? bytes(limit) : ''].filter(Boolean).join(', ')
   const facts: [string, ComponentChildren][] = [
     [f.job, <span class="mono">{j.id}</span>],
     [f.namespace, visible(j.namespace)],

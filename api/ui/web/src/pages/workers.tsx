@@ -97,10 +97,12 @@ export function WorkerPage({ id }: { id: string }) {
   useEffect(() => () => jobs.close(), [jobs])
   const events = useSignal<LogEvent[] | undefined>(undefined)
   const eventsProblem = useSignal<Problem | undefined>(undefined)
-  const key = w?.id
   const look = async () => {
+    const key = worker.peek()?.id
+    if (!key) return
     try {
       events.value = (await ask<{ items: LogEvent[] }>(query('/v1/events', { stream: `worker-${key}`, order: 'desc', limit: 50 }))).items
+      eventsProblem.value = undefined
     } catch (e) {
       eventsProblem.value = asProblem(e)
     }

@@ -6,12 +6,15 @@ interface Shown {
   write: (n: number) => string
   limit: number | undefined
   peak: number
+  binary: boolean // sizes, whose round numbers are powers of two
 }
 
 const height = 160
+const times = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400, 172800, 604800] // s between ticks
+const powers = Array.from({ length: 50 }, (_, i) => 2 ** i) // bytes between ticks
 
 /** draw puts a chart into an element, as wide as that is, until it is dropped. */
-export function draw(into: HTMLElement, points: { at: number; value: number }[], { write, limit, peak }: Shown): () => void {
+export function draw(into: HTMLElement, points: { at: number; value: number }[], { write, limit, peak, binary }: Shown): () => void {
   const look = getComputedStyle(document.documentElement)
   const colour = (name: string) => look.getPropertyValue(name).trim()
   const resolved = (name: string) => {
@@ -33,8 +36,8 @@ export function draw(into: HTMLElement, points: { at: number; value: number }[],
       legend: { show: false },
       scales: { y: { range: (_, __, max) => [0, Math.max(max, withLimit ? limit : 0, 1e-9) * 1.08] } },
       axes: [
-        { ...axis, values: '{HH}:{mm}:{ss}' },
-        { ...axis, size: 80, values: (_, at) => at.map(write) },
+        { ...axis, values: '{HH}:{mm}:{ss}', space: 80, incrs: times },
+        { ...axis, size: 80, values: (_, at) => at.map(write), ...(binary ? { incrs: powers } : {}) },
       ],
       series: [{}, { stroke: line, width: 1.5, fill: `color-mix(in srgb, ${line} 15%, transparent)`, points: { show: points.length < 3 } }, { stroke: warn, width: 1, dash: [6, 4], points: { show: false } }],
     },

@@ -21,10 +21,14 @@ export function useKeys(keys: Record<string, Handler>) {
 
 export const helpShown = signal(false)
 const pages: Record<string, string> = { o: '/', j: '/jobs', q: '/queue', w: '/workers', e: '/events' }
-let went = 0 // when g was pressed
+const together = 2000 // ms between g and the letter of a page
+let went = -together // when g was pressed, as events count time
 
+/** typing says whether a key goes into a field. Those of a checkbox do not, nor of
+ * one that is hidden: a dialog that was just closed may still have the focus. */
 export function typing(e: Event): boolean {
   const t = e.target as HTMLElement
+  if (t instanceof HTMLInputElement && t.type === 'checkbox') return false
   return t.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(t.tagName)
 }
 
@@ -37,12 +41,12 @@ document.addEventListener('keydown', (e) => {
   }
   if (typing(e) || !singleKeys.value || document.querySelector('dialog[open]')) return
   if (e.key === '?') return void (helpShown.value = true)
-  if (Date.now() - went < 1500 && pages[e.key]) {
-    went = 0
+  if (e.timeStamp - went < together && pages[e.key]) {
+    went = -together
     e.preventDefault()
     return go(pages[e.key]!)
   }
-  if (e.key === 'g') return void (went = Date.now())
+  if (e.key === 'g') return void (went = e.timeStamp)
   for (const map of [...handlers].reverse()) {
     const f = map.get(e.key)
     if (!f) continue

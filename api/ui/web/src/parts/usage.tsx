@@ -103,7 +103,7 @@ function Chart({ name, write, limit, points }: { name: string; write: (n: number
     let drop: (() => void) | undefined
     let gone = false
     void import('./chart').then(({ draw }) => {
-      if (!gone && ref.current) drop = draw(ref.current, points, { write, limit, peak })
+      if (!gone && ref.current) drop = draw(ref.current, points, { write, limit, peak, binary: write === bytes })
     })
     return () => {
       gone = true
