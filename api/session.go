@@ -97,8 +97,6 @@ type linkInput struct {
 // empty is a body in which nothing may be said.
 type empty struct{}
 
-type emptyInput struct{ Body *empty }
-
 type sessionOutput struct {
 	SetCookie http.Cookie `header:"Set-Cookie"`
 }
