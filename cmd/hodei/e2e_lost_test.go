@@ -124,7 +124,7 @@ func TestAgentKilledAndNotStartedAgain(t *testing.T) {
 			t.Errorf("%s ran %d times, not %d", name, n, want)
 		}
 	}
-	if j, err := c.client().Job(t.Context(), ids["never"]); err != nil || j.Reason != "lost" || j.WorkerName != "one" || !strings.HasPrefix(j.Summary, "its worker was silent for 3") {
+	if j, err := c.client().Job(t.Context(), ids["never"]); err != nil || j.Reason != "lost" || j.WorkerName != "one" || !strings.HasPrefix(j.Summary, "worker one silent for 3") {
 		t.Errorf("it says %+v, %v", j, err)
 	}
 	if j, err := c.client().Job(t.Context(), ids["once"]); err != nil || j.Attempt != 2 || j.WorkerName != "two" {
