@@ -26,6 +26,9 @@ func addEnding(v *wire.Job, m proto.Message, memory uint64, called string) {
 	case *eventv1.JobTimedOut:
 		addReport(v, e.GetEnding())
 		v.Reason, v.Summary = "time_limit", "it ran longer than "+shortDuration(e.GetTimeLimitNs())
+		if e.GetTimeLimitNs() == 0 && e.GetStep() > 0 {
+			v.Summary = fmt.Sprintf("step %d ran longer than its limit", e.GetStep())
+		}
 	case *eventv1.JobLost:
 		v.Reason, v.Summary = "lost", loss(e, called)
 	case *eventv1.JobCancelled:

@@ -137,6 +137,9 @@ func jobCancelled(e *eventv1.JobCancelled) string {
 }
 
 func jobTimedOut(e *eventv1.JobTimedOut) string {
+	if e.TimeLimitNs == 0 && e.Step > 0 {
+		return fmt.Sprintf("timed out at the limit of step %d%s%s%s", e.Step, on(e.WorkerId), force(e.Ending), again(e.Retried))
+	}
 	return fmt.Sprintf("timed out at its limit of %s%s%s%s", nanoseconds(e.TimeLimitNs), on(e.WorkerId), force(e.Ending), again(e.Retried))
 }
 

@@ -272,10 +272,15 @@ func (s *State) cancellation(reason string, e *eventv1.Ending) *eventv1.JobCance
 }
 
 // timedOut ends the running attempt; over says that nothing of it can run any more.
+// An attempt that ended before the job's own limit did so by that of its step, which
+// the state does not have: 0.
 func (s *State) timedOut(e *eventv1.Ending, step uint32, over bool) events {
-	retried := over && s.retries("timed_out")
+	retried, limit := over && s.retries("timed_out"), s.TimeLimit
+	if step > 0 && e != nil && time.Duration(e.GetTookNs()) < limit {
+		limit = 0
+	}
 	return s.again(&eventv1.JobTimedOut{
-		Attempt: s.Attempt, WorkerId: s.Worker, TimeLimitNs: int64(s.TimeLimit), Ending: e, Retried: retried, Step: step,
+		Attempt: s.Attempt, WorkerId: s.Worker, TimeLimitNs: int64(limit), Ending: e, Retried: retried, Step: step,
 	}, retried)
 }
 

@@ -253,6 +253,13 @@ func timeLimit(t *testing.T, c *cluster) {
 	if code != exitJobTimeout || !strings.Contains(stderr, "timed_out") {
 		t.Errorf("exit code %d, want %d: %s", code, exitJobTimeout, stderr)
 	}
+	file := filepath.Join(t.TempDir(), "job.yaml")
+	if err := os.WriteFile(file, []byte("timeout: 1h\nsteps:\n- run: sleep 60\n  timeout: 1s\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, code := c.hodei("run", "-f", file); code != exitJobTimeout || !strings.Contains(stderr, "step 1 ran longer than its limit") {
+		t.Errorf("a step's limit: exit code %d: %s", code, stderr)
+	}
 }
 
 func retried(t *testing.T, c *cluster) {

@@ -16,6 +16,7 @@ var measured = []struct {
 }{
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d `), ""},
 	{regexp.MustCompile(`\d\d:\d\d:\d\d\.\d{3}`), "TIME"},
+	{regexp.MustCompile(`once=[A-Z2-7]+`), "once=CODE"},
 	{regexp.MustCompile(`-dev \([0-9a-f]{8}\+?\)`), "-dev"},
 	{regexp.MustCompile(`grpcs://127\.0\.0\.1:\d+`), "grpcs://SERVER"},
 	{regexp.MustCompile(`http://127\.0\.0\.1:\d+`), "http://SERVER"},

@@ -26,7 +26,7 @@ func withLocal(t *testing.T, data, agents string, limit time.Duration, check fun
 	running, served := make(chan *local, 1), make(chan error, 1)
 	go func() {
 		served <- serve(ctx, cfg, slog.New(slog.DiscardHandler), func(ctx context.Context, p *parts) (func(context.Context) error, error) {
-			tolerance := 2 * time.Second
+			tolerance := time.Duration(settings.MinReconnectTolerance)
 			if _, err := p.commands.ChangeSettings(ctx, system("test"), settings.Change{ReconnectTolerance: &tolerance}); err != nil {
 				return nil, err
 			}
@@ -51,6 +51,9 @@ func withLocal(t *testing.T, data, agents string, limit time.Duration, check fun
 // ends ends the agents of a server that has stopped.
 func ends(t *testing.T, l *local) {
 	t.Helper()
+	if l == nil { // it never came to run one
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond) // by force
 	defer cancel()
 	instances, err := l.provider.Running(t.Context())
