@@ -148,6 +148,9 @@ func jobFiles(_ context.Context, root string) (string, error) {
 
 // writeFields adds the table of a type: Spec is the file, SpecRetries is retries.
 func writeFields(page *strings.Builder, name string, t *ast.StructType) {
+	if len(t.Fields.List) == 0 { // its value is told of where it is used
+		return
+	}
 	title := "The file"
 	switch below := strings.ToLower(strings.TrimPrefix(name, "Spec")); below {
 	case "":
