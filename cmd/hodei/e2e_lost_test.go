@@ -30,11 +30,11 @@ func (c *cluster) admin(args ...string) (stdout, stderr string, code int) {
 	return c.hodei(append([]string{"--token-file", filepath.Join(c.dir, "data.token")}, args...)...)
 }
 
-// agentByHand starts an agent that registers by a token, and waits until it is
-// there. Its name is that of its state folder.
-func (c *cluster) agentByHand(name string) {
+// agentByHand starts an agent that registers by a token, made with these flags, and
+// waits until it is there. Its name is that of its state folder.
+func (c *cluster) agentByHand(name string, flags ...string) {
 	c.t.Helper()
-	token, stderr, code := c.admin("worker", "token")
+	token, stderr, code := c.admin(append([]string{"worker", "token"}, flags...)...)
 	if code != 0 {
 		c.t.Fatal(stderr)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -11,36 +10,6 @@ import (
 
 	"github.com/hodei-jobs/hodei/api/client"
 )
-
-// byHand starts an agent beside the cluster's own, with a label, and waits until it
-// is online.
-func (c *cluster) byHand(name, label string) {
-	c.t.Helper()
-	token, stderr, code := c.hodei("worker", "token", "--label", label)
-	if code != 0 {
-		c.t.Fatalf("exit code %d: %s", code, stderr)
-	}
-	kept := filepath.Join(c.dir, name+".token")
-	if err := os.WriteFile(kept, []byte(token), 0o600); err != nil {
-		c.t.Fatal(err)
-	}
-	agent := exec.Command(filepath.Join(binDir, "hodei-agent"), "--state-dir", filepath.Join(c.dir, name), "--name", name)
-	agent.Env = append(os.Environ(), "HODEI_SERVER_URL=grpcs://"+c.grpc, "HODEI_WORKER_TOKEN_FILE="+kept)
-	if err := agent.Start(); err != nil {
-		c.t.Fatal(err)
-	}
-	c.t.Cleanup(func() {
-		_ = agent.Process.Signal(os.Interrupt)
-		_ = agent.Wait()
-	})
-	eventually(c.t, commandLimit, func() error {
-		w, err := c.client().Worker(c.t.Context(), name)
-		if err == nil && w.State != "online" {
-			err = fmt.Errorf("the worker is %+v", w)
-		}
-		return err
-	})
-}
 
 // placed submits a job and returns the name of the worker that runs or ran it.
 func (c *cluster) placed(name string, args ...string) (worker string) {
@@ -71,7 +40,7 @@ func (c *cluster) set(args ...string) {
 func TestSettingsHoldAtOnce(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
-	c.byHand("hand", "disk=ssd")
+	c.agentByHand("hand", "--label", "disk=ssd")
 	pid := filepath.Join(t.TempDir(), "pid")
 	if on := c.placed("filler", "--cpu", "4", "--requires", "disk=ssd", "--", "sh", "-c", "echo $$ > "+pid+".new; mv "+pid+".new "+pid+"; sleep 300"); on != "hand" {
 		t.Fatalf("the filler runs on %s", on)
